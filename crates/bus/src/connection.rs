@@ -1,0 +1,137 @@
+use std::time::Duration;
+
+use async_nats::connection::State;
+use async_nats::jetstream::{self, context::ContextBuilder};
+
+use crate::{Error, Stream};
+
+/// Longest wait for the server to store one fact or answer one request.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(5);
+
+/// How to reach the bus.
+#[derive(Clone)]
+pub struct Options {
+    /// `nats://[user:password@]host:port`; several with commas.
+    pub url: String,
+    /// Name of this process on the server, for operators.
+    pub name: String,
+    /// Copies of every stream: 1 for one server, 3 for a cluster.
+    pub replicas: usize,
+}
+
+impl std::fmt::Debug for Options {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Options")
+            .field("url", &without_credentials(&self.url))
+            .field("name", &self.name)
+            .field("replicas", &self.replicas)
+            .finish()
+    }
+}
+
+/// A connection to the bus. Cloning is cheap; clones share the connection, which reconnects by
+/// itself for as long as it lives.
+#[derive(Clone, Debug)]
+pub struct Bus {
+    pub(crate) client: async_nats::Client,
+    pub(crate) jetstream: jetstream::Context,
+    pub(crate) producer: String,
+}
+
+impl Bus {
+    /// Connects and makes sure that the streams exist.
+    ///
+    /// # Errors
+    /// [`Error::Connect`] if the server does not answer within 5 s, [`Error::Setup`] if the streams
+    /// cannot be made.
+    pub async fn connect(options: &Options) -> Result<Self, Error> {
+        let shown = without_credentials(&options.url);
+        let client = async_nats::ConnectOptions::new()
+            .name(&options.name)
+            .connection_timeout(DEADLINE)
+            .request_timeout(Some(DEADLINE))
+            .max_reconnects(None)
+            .reconnect_delay_callback(|attempt| {
+                let exponent = u32::try_from(attempt.min(6)).unwrap_or(6);
+                Duration::from_millis(25 << exponent)
+            })
+            .connect(&options.url)
+            .await
+            .map_err(|error| Error::Connect {
+                url: shown,
+                reason: error.to_string(),
+            })?;
+        let jetstream = ContextBuilder::new()
+            .timeout(DEADLINE)
+            .ack_timeout(DEADLINE)
+            .build(client.clone());
+        let bus = Self {
+            client,
+            jetstream,
+            producer: options.name.clone(),
+        };
+        for stream in Stream::ALL {
+            bus.jetstream
+                .get_or_create_stream(stream.config(options.replicas))
+                .await
+                .map_err(|error| Error::Setup {
+                    what: format!("stream {}", stream.name()),
+                    reason: error.to_string(),
+                })?;
+        }
+        Ok(bus)
+    }
+
+    /// Whether the connection is up right now; for health checks, not for decisions.
+    pub fn is_connected(&self) -> bool {
+        self.client.connection_state() == State::Connected
+    }
+
+    /// The name this process publishes under.
+    pub fn producer(&self) -> &str {
+        &self.producer
+    }
+
+    /// Sends what is buffered and closes the connection.
+    ///
+    /// # Errors
+    /// [`Error::Publish`] if the buffer could not be sent within the deadline.
+    pub async fn close(&self) -> Result<(), Error> {
+        let failed = |reason: String| Error::Publish {
+            subject: "the whole connection".to_owned(),
+            reason,
+        };
+        match tokio::time::timeout(DEADLINE, self.client.drain()).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(failed(error.to_string())),
+            Err(_) => Err(failed("the server did not take it in time".to_owned())),
+        }
+    }
+}
+
+/// `url` with everything before an `@` left out of each server's address.
+fn without_credentials(url: &str) -> String {
+    url.split(',')
+        .map(|server| match server.rsplit_once('@') {
+            Some((_, host)) => format!("nats://{host}"),
+            None => server.to_owned(),
+        })
+        .collect::<Vec<_>>()
+        .join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_are_never_shown() {
+        let options = Options {
+            url: "nats://user:secret@127.0.0.1:4222,nats://b:secret@h:1".into(),
+            name: "test".into(),
+            replicas: 1,
+        };
+        let shown = format!("{options:?}");
+        assert!(!shown.contains("secret") && shown.contains("127.0.0.1:4222"));
+    }
+}

@@ -1,0 +1,46 @@
+//! The bus: NATS with JetStream, and nothing else speaks to it.
+//!
+//! Purpose: streams, subjects, durable work, observation, claims, the matching request, trace
+//! context, and a supervised `nats-server` for one-machine use.
+//!
+//! Contract:
+//! * Subjects are only built by [`subject`].
+//! * [`Bus::publish`] returns once the server has stored the fact, or fails within a deadline.
+//! * [`Bus::claim`] has exactly one winner per subject. An acknowledgement is no fence.
+//! * Consumers get every fact at least once and must be idempotent.
+//! * What cannot be decoded is counted, logged once in a while and dropped, never delivered.
+//!
+//! Refuses: JSON, in-memory doubles, and waiting without a deadline.
+
+mod connection;
+mod consume;
+mod error;
+mod matching;
+mod publish;
+mod server;
+mod streams;
+pub mod subject;
+mod trace;
+
+pub use connection::{Bus, Options};
+pub use consume::{Delivery, From, Observed, Observer, Watch, Workers, WorkersOptions};
+pub use error::Error;
+pub use matching::{MatchCall, MatchCalls};
+pub use publish::{Claim, Published};
+pub use server::{NatsServer, ServerOptions, find_nats_server};
+pub use streams::Stream;
+
+use ringdown_domain::Timestamp;
+
+/// The present moment. The bus stamps facts with it; other crates may use it as their clock.
+pub fn now() -> Timestamp {
+    let micros = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(0, |elapsed| elapsed.as_micros());
+    Timestamp::from_micros(i64::try_from(micros).unwrap_or(i64::MAX))
+}
+
+/// A new event id (UUIDv7: unique, and ordered by time).
+pub fn new_event_id() -> String {
+    uuid::Uuid::now_v7().to_string()
+}

@@ -1,0 +1,139 @@
+use std::future::IntoFuture;
+
+use async_nats::jetstream::{context::PublishErrorKind, message::PublishMessage, stream};
+use ringdown_domain::Team;
+use ringdown_proto::v1::{Envelope, envelope::Fact};
+
+use crate::connection::DEADLINE;
+use crate::{Bus, Error, Stream, subject, trace};
+
+/// A fact was stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Published {
+    /// Its sequence number in the stream.
+    pub sequence: u64,
+    /// The server had it already and did not store it again.
+    pub duplicate: bool,
+}
+
+/// How a claim went.
+#[derive(Clone, Debug)]
+pub enum Claim {
+    /// It is ours.
+    Won,
+    /// The subject was taken before, by this fact.
+    Lost(Box<Envelope>),
+}
+
+impl Bus {
+    /// An envelope around `fact`, stamped now.
+    pub fn envelope(&self, team: &Team, fact: Fact) -> Envelope {
+        let id = crate::new_event_id();
+        ringdown_proto::envelope(id, crate::now(), team, &self.producer, fact)
+    }
+
+    /// Publishes a fact and waits until it is stored. The server drops a second fact with the same
+    /// `message_id` for two minutes.
+    ///
+    /// # Errors
+    /// [`Error::Publish`] if it was not acknowledged in time; publishing it again is safe.
+    pub async fn publish(&self, envelope: &Envelope, message_id: &str) -> Result<Published, Error> {
+        let subject = subject::of(envelope).ok_or(Error::NoSubject)?;
+        let message = PublishMessage::build().message_id(message_id);
+        match self.send(&subject, envelope, message).await? {
+            Ok(published) => Ok(published),
+            Err(reason) => Err(Error::Publish { subject, reason }),
+        }
+    }
+
+    /// Publishes a fact if its subject never had one. Exactly one caller wins; asking again for the
+    /// same fact (same `event_id`) is still a win, so a claim may be retried after a time-out.
+    ///
+    /// # Errors
+    /// [`Error::Publish`] if neither win nor loss could be established.
+    pub async fn claim(&self, envelope: &Envelope) -> Result<Claim, Error> {
+        let subject = subject::of(envelope).ok_or(Error::NoSubject)?;
+        let message = PublishMessage::build().expected_last_subject_sequence(0);
+        if self.send(&subject, envelope, message).await?.is_ok() {
+            return Ok(Claim::Won);
+        }
+        // Read through the stream leader: a replica's direct get may lag behind the write.
+        match self.last(&subject).await? {
+            Some(owner) if owner.event_id == envelope.event_id => Ok(Claim::Won),
+            Some(owner) => Ok(Claim::Lost(Box::new(owner))),
+            None => Err(Error::Publish {
+                reason: "the claim was refused, but nobody holds it".to_owned(),
+                subject,
+            }),
+        }
+    }
+
+    /// The last fact on a subject, read through the stream's leader.
+    ///
+    /// # Errors
+    /// [`Error::Read`] if the server did not answer; [`Error::Message`] if the fact is unusable.
+    pub async fn last(&self, subject: &str) -> Result<Option<Envelope>, Error> {
+        let failed = |reason: String| Error::Read {
+            what: subject.to_owned(),
+            reason,
+        };
+        let stream = Stream::ALL
+            .into_iter()
+            .find(|s| {
+                let prefix = s.subjects().trim_end_matches('>');
+                subject.starts_with(prefix)
+            })
+            .ok_or_else(|| failed("no stream stores this subject".to_owned()))?;
+        let stream = self
+            .jetstream
+            .get_stream_no_info(stream.name())
+            .await
+            .map_err(|error| failed(error.to_string()))?;
+        match stream.get_last_raw_message_by_subject(subject).await {
+            Ok(message) => Ok(Some(ringdown_proto::decode(&message.payload)?)),
+            Err(error) if error.kind() == stream::LastRawMessageErrorKind::NoMessageFound => {
+                Ok(None)
+            }
+            Err(error) => Err(failed(error.to_string())),
+        }
+    }
+
+    /// The outer error means that nothing is known; the inner one that the server refused.
+    async fn send(
+        &self,
+        subject: &str,
+        envelope: &Envelope,
+        message: PublishMessage,
+    ) -> Result<Result<Published, String>, Error> {
+        let failed = |reason: String| Error::Publish {
+            subject: subject.to_owned(),
+            reason,
+        };
+        let mut headers = async_nats::HeaderMap::new();
+        trace::inject(&mut headers);
+        let mut message = message.payload(ringdown_proto::encode(envelope).into());
+        for (name, values) in headers.iter() {
+            for value in values {
+                message = message.header(name.clone(), value.clone());
+            }
+        }
+        let sent = async {
+            self.jetstream
+                .send_publish(subject.to_owned(), message)
+                .await?
+                .into_future()
+                .await
+        };
+        match tokio::time::timeout(DEADLINE, sent).await {
+            Ok(Ok(ack)) => Ok(Ok(Published {
+                sequence: ack.sequence,
+                duplicate: ack.duplicate,
+            })),
+            Ok(Err(error)) if error.kind() == PublishErrorKind::WrongLastSequence => {
+                Ok(Err(error.to_string()))
+            }
+            Ok(Err(error)) => Err(failed(error.to_string())),
+            Err(_) => Err(failed("not acknowledged in time".to_owned())),
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! Every subject of the product. Lower case, broad to narrow, versioned.
+
+use ringdown_domain::run::Status;
+use ringdown_domain::{RunId, Team, dial};
+use ringdown_proto::v1::{Envelope, envelope::Fact, plan_fact};
+
+/// Where the testing agent asks which run a call belongs to (request and reply, queue group).
+pub const MATCH: &str = "rd.v1.match";
+
+/// Transitions of one run into one state.
+pub fn run(team: &Team, run: RunId, status: Status) -> String {
+    format!("rd.v1.run.{team}.{run}.{status}")
+}
+
+/// Transitions of every run into `status`.
+pub fn runs_entering(status: Status) -> String {
+    format!("rd.v1.run.*.*.{status}")
+}
+
+/// Transitions of every run of one team.
+pub fn runs_of(team: &Team) -> String {
+    format!("rd.v1.run.{team}.>")
+}
+
+/// One step of dialing a run.
+pub fn dial(team: &Team, run: RunId, stage: dial::Stage) -> String {
+    format!("rd.v1.dial.{team}.{run}.{stage}")
+}
+
+/// Every step of dialing one run.
+pub fn dials_of(team: &Team, run: RunId) -> String {
+    format!("rd.v1.dial.{team}.{run}.>")
+}
+
+/// One fact about every call, for example `ended`.
+pub fn calls(step: &str) -> String {
+    format!("rd.v1.call.*.*.{step}")
+}
+
+/// The subject of a fact; `None` if this build does not know the fact or it names no valid team.
+pub fn of(envelope: &Envelope) -> Option<String> {
+    let team: Team = envelope.team.parse().ok()?;
+    Some(match envelope.fact.as_ref()? {
+        Fact::Run(fact) => run(&team, fact.run(), fact.known_status()?),
+        Fact::Dial(fact) => dial(&team, RunId(fact.run_id), fact.stage()?),
+        Fact::Call(fact) => format!("rd.v1.call.{team}.{}.{}", fact.run_id, fact.step_name()?),
+        Fact::Score(fact) => format!("rd.v1.score.{team}.{}", fact.run_id),
+        Fact::Plan(fact) => {
+            let step = match fact.step.as_ref()? {
+                plan_fact::Step::Triggered(_) => "triggered",
+                plan_fact::Step::Finished(_) => "finished",
+                plan_fact::Step::Abandoned(_) => "abandoned",
+            };
+            if fact.plan_id.is_empty() || !fact.plan_id.bytes().all(is_token_byte) {
+                return None;
+            }
+            format!("rd.v1.plan.{team}.{}.{step}", fact.plan_id)
+        }
+    })
+}
+
+fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'-'
+}
+
+#[cfg(test)]
+mod tests {
+    use ringdown_proto::v1::{PlanFact, RunStatus, RunTransition};
+
+    use super::*;
+
+    fn envelope(fact: Fact) -> Envelope {
+        Envelope {
+            team: "team-1".into(),
+            fact: Some(fact),
+            ..Envelope::default()
+        }
+    }
+
+    #[test]
+    fn facts_have_the_subjects_of_the_design() {
+        let transition = RunTransition {
+            run_id: 7,
+            status: RunStatus::Pending.into(),
+            ..RunTransition::default()
+        };
+        assert_eq!(
+            of(&envelope(Fact::Run(transition))).unwrap(),
+            "rd.v1.run.team-1.7.pending"
+        );
+        assert_eq!(
+            dial(&"t".parse().unwrap(), RunId(3), dial::Stage::Claimed),
+            "rd.v1.dial.t.3.claimed"
+        );
+    }
+
+    #[test]
+    fn a_plan_id_cannot_widen_a_subject() {
+        for id in ["", "a.b", "*", ">", "a b"] {
+            let plan = PlanFact {
+                plan_id: id.into(),
+                step: Some(plan_fact::Step::Finished(plan_fact::Finished {})),
+                ..PlanFact::default()
+            };
+            assert_eq!(of(&envelope(Fact::Plan(plan))), None, "{id:?}");
+        }
+    }
+}

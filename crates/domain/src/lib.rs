@@ -1,0 +1,26 @@
+//! The rules of Ringdown, as values and pure functions.
+//!
+//! Purpose: identifiers, E.164 numbers, the run state machine, call matching, admission under the
+//! parallel-call limits, and the vocabulary of dial outcomes and call endings.
+//!
+//! Contract: no I/O, no async, no clock. Time comes in as a [`Timestamp`]; what must happen in the
+//! world goes out as data ([`run::Effect`], [`matching::Judgement`], [`admission::Decision`]).
+//!
+//! Refuses: wire formats (crate `proto`, crate `api`), persistence (crate `store`).
+
+pub mod admission;
+pub mod attempt;
+pub mod call;
+pub mod dial;
+mod e164;
+mod ids;
+pub mod matching;
+pub mod run;
+mod time;
+
+pub use e164::{E164, InvalidNumber};
+pub use ids::{
+    AgentId, CallId, InvalidTeam, OrganisationId, PhoneNumberId, ProjectId, ResultId, RunId,
+    ScenarioId, Team, TestProfileId,
+};
+pub use time::Timestamp;
