@@ -46,7 +46,24 @@ impl Bus {
     /// cannot be made.
     pub async fn connect(options: &Options) -> Result<Self, Error> {
         let shown = without_credentials(&options.url);
-        let client = async_nats::ConnectOptions::new()
+        let servers: Vec<async_nats::ServerAddr> = options
+            .url
+            .split(',')
+            .map(|server| server.trim().parse())
+            .collect::<Result<_, std::io::Error>>()
+            .map_err(|error| Error::Connect {
+                url: shown.clone(),
+                reason: error.to_string(),
+            })?;
+        let mut connect = async_nats::ConnectOptions::new();
+        // The client does not take credentials from the address by itself.
+        if let Some((user, password)) = servers
+            .iter()
+            .find_map(|server| Some((server.username()?, server.password()?)))
+        {
+            connect = connect.user_and_password(user.to_owned(), password.to_owned());
+        }
+        let client = connect
             .name(&options.name)
             .connection_timeout(DEADLINE)
             .request_timeout(Some(DEADLINE))
@@ -55,7 +72,7 @@ impl Bus {
                 let exponent = u32::try_from(attempt.min(6)).unwrap_or(6);
                 Duration::from_millis(25 << exponent)
             })
-            .connect(&options.url)
+            .connect(servers)
             .await
             .map_err(|error| Error::Connect {
                 url: shown,

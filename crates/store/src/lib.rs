@@ -106,11 +106,8 @@ pub trait Store: Send + Sync + 'static {
     async fn delete_scenario(&self, org: OrganisationId, id: ScenarioId) -> Result<()>;
 
     /// Stores a new test profile.
-    async fn create_test_profile(
-        &self,
-        new: NewTestProfile,
-        now: Timestamp,
-    ) -> Result<TestProfile>;
+    async fn create_test_profile(&self, new: NewTestProfile, now: Timestamp)
+    -> Result<TestProfile>;
     /// One test profile.
     async fn test_profile(&self, org: OrganisationId, id: TestProfileId) -> Result<TestProfile>;
     /// Test profiles, by id.
@@ -131,11 +128,7 @@ pub trait Store: Send + Sync + 'static {
     /// One number.
     async fn phone_number(&self, org: OrganisationId, id: PhoneNumberId) -> Result<PhoneNumber>;
     /// The organisation's numbers, by id.
-    async fn phone_numbers(
-        &self,
-        org: OrganisationId,
-        page: Page,
-    ) -> Result<Listing<PhoneNumber>>;
+    async fn phone_numbers(&self, org: OrganisationId, page: Page) -> Result<Listing<PhoneNumber>>;
     /// Removes a number. [`Error::Conflict`] while unfinished runs wait on it.
     async fn delete_phone_number(&self, org: OrganisationId, id: PhoneNumberId) -> Result<()>;
     /// How many runs are pending on this number.

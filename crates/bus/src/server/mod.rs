@@ -5,7 +5,8 @@ mod parent_death;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -31,6 +32,7 @@ pub struct ServerOptions {
 /// [`NatsServer::stop`], by dropping, and by the kernel if this process is killed.
 pub struct NatsServer {
     url: String,
+    pid: Arc<AtomicU32>,
     stop: Option<mpsc::Sender<()>>,
     supervisor: Option<std::thread::JoinHandle<()>>,
 }
@@ -72,17 +74,20 @@ impl NatsServer {
         let program = options.program.clone();
         let (stop, stopped) = mpsc::channel();
         let (ready, started) = tokio::sync::oneshot::channel();
+        let pid = Arc::new(AtomicU32::new(0));
+        let current = Arc::clone(&pid);
         // The child is bound to the life of the thread that spawned it, so that thread has to live
         // as long as the child: a thread of its own, not one of the runtime's.
         let supervisor = std::thread::Builder::new()
             .name("nats-supervisor".to_owned())
-            .spawn(move || supervise(&options, &stopped, ready))
+            .spawn(move || supervise(&options, &stopped, ready, &current))
             .map_err(|error| Error::Server {
                 program: program.clone(),
                 reason: error.to_string(),
             })?;
         let mut server = Self {
             url: String::new(),
+            pid,
             stop: Some(stop),
             supervisor: Some(supervisor),
         };
@@ -98,6 +103,11 @@ impl NatsServer {
     /// Where it listens, with credentials.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Process id of the present child.
+    pub fn pid(&self) -> u32 {
+        self.pid.load(Ordering::Relaxed)
     }
 
     /// Stops the child and waits until it has ended.
@@ -137,6 +147,7 @@ fn supervise(
     options: &ServerOptions,
     stopped: &mpsc::Receiver<()>,
     ready: tokio::sync::oneshot::Sender<Result<String, Error>>,
+    pid: &AtomicU32,
 ) {
     let mut launch = Launch {
         options,
@@ -147,6 +158,7 @@ fn supervise(
     let mut child = match launch.start(stopped) {
         Ok((child, port)) => {
             launch.port = port;
+            pid.store(child.id(), Ordering::Relaxed);
             let url = format!(
                 "nats://{}:{}@127.0.0.1:{port}",
                 launch.user, launch.password
@@ -189,6 +201,7 @@ fn supervise(
             }
             pause = (pause * 2).min(Duration::from_secs(5));
         };
+        pid.store(child.id(), Ordering::Relaxed);
         info!("nats-server is up again");
     }
 }
