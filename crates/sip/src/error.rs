@@ -40,7 +40,9 @@ pub enum Error {
     #[error("answer: the caller cancelled first")]
     Cancelled,
     /// The answer was sent and retransmitted, and no ACK came (RFC 3261 section 13.3.1.4).
-    #[error("complete the answer: no ACK came; check that the caller can be reached at its Contact")]
+    #[error(
+        "complete the answer: no ACK came; check that the caller can be reached at its Contact"
+    )]
     NoAck,
     /// A refusal needs a final status between 300 and 699.
     #[error("refuse the call with status {0}: use a status from 300 to 699")]

@@ -28,7 +28,11 @@ pub(crate) fn uri(value: &str) -> &str {
     match after_name.split_once('<') {
         Some((_, rest)) => rest.split('>').next().unwrap_or_default().trim(),
         // Without brackets the parameters belong to the header, not to the URI; a comma ends the first value.
-        None => after_name.split([',', ';']).next().unwrap_or_default().trim(),
+        None => after_name
+            .split([',', ';'])
+            .next()
+            .unwrap_or_default()
+            .trim(),
     }
 }
 
@@ -102,7 +106,9 @@ pub(crate) fn quoted(text: &str) -> String {
 pub(crate) fn check_user(what: &str, user: &str) -> Result<(), String> {
     let fits = !user.is_empty() && user.len() <= MAX_VALUE;
     // The stack percent-encodes what RFC 3261 reserves; `:` would start a password.
-    let clean = user.chars().all(|c| c.is_ascii_graphic() && !"<>\"@:%".contains(c));
+    let clean = user
+        .chars()
+        .all(|c| c.is_ascii_graphic() && !"<>\"@:%".contains(c));
     if fits && clean {
         Ok(())
     } else {
@@ -116,8 +122,23 @@ pub(crate) fn check_user(what: &str, user: &str) -> Result<(), String> {
 /// dialog itself depends on.
 pub(crate) fn check_header(name: &str, value: &str) -> Result<(), String> {
     const OWN: [&str; 17] = [
-        "via", "v", "from", "f", "to", "t", "call-id", "i", "cseq", "contact", "m", "content-length", "l",
-        "content-type", "c", "route", "max-forwards",
+        "via",
+        "v",
+        "from",
+        "f",
+        "to",
+        "t",
+        "call-id",
+        "i",
+        "cseq",
+        "contact",
+        "m",
+        "content-length",
+        "l",
+        "content-type",
+        "c",
+        "route",
+        "max-forwards",
     ];
     let token = !name.is_empty()
         && name.len() <= 64
@@ -128,7 +149,9 @@ pub(crate) fn check_header(name: &str, value: &str) -> Result<(), String> {
         return Err(format!("the header name {name:?} is not a token"));
     }
     if OWN.iter().any(|own| name.eq_ignore_ascii_case(own)) {
-        return Err(format!("the header {name} belongs to the SIP dialog; leave it out"));
+        return Err(format!(
+            "the header {name} belongs to the SIP dialog; leave it out"
+        ));
     }
     if value.len() > MAX_VALUE || value.chars().any(char::is_control) {
         return Err(format!(
@@ -147,15 +170,24 @@ mod tests {
     fn users_as_trunks_send_them() {
         for (value, expected) in [
             ("<sip:+15550100@198.51.100.7:5060>;tag=1", Some("+15550100")),
-            ("\"A, <B> \\\" C\" <sip:bob@example.com;transport=udp>;tag=x", Some("bob")),
+            (
+                "\"A, <B> \\\" C\" <sip:bob@example.com;transport=udp>;tag=x",
+                Some("bob"),
+            ),
             ("sip:+15550100@198.51.100.7;tag=1", Some("+15550100")),
-            ("<sip:+15550100;phone-context=example@host>", Some("+15550100")),
+            (
+                "<sip:+15550100;phone-context=example@host>",
+                Some("+15550100"),
+            ),
             ("<sip:%2B15550100@host;user=phone>", Some("+15550100")),
             ("<tel:+1-555-0100;ext=4>", Some("+1-555-0100")),
             ("tel:+15550100", Some("+15550100")),
             ("<sip:user:secret@host>", Some("user")),
             ("<sip:host.example>", None),
-            ("\"Anonymous\" <sip:anonymous@anonymous.invalid>", Some("anonymous")),
+            (
+                "\"Anonymous\" <sip:anonymous@anonymous.invalid>",
+                Some("anonymous"),
+            ),
             ("<urn:service:sos>", None),
             ("\"never closed <sip:a@b>", None),
             ("", None),

@@ -60,7 +60,13 @@ impl Playout {
     }
 
     /// Takes the payload of a packet. Returns whether it came in time to be played whole.
-    pub(crate) fn push(&mut self, codec: Codec, timestamp: u32, payload: &[u8], restart: bool) -> bool {
+    pub(crate) fn push(
+        &mut self,
+        codec: Codec,
+        timestamp: u32,
+        payload: &[u8],
+        restart: bool,
+    ) -> bool {
         // Longer than the buffer is nothing a G.711 sender does (1 s in a packet).
         let length = u64::try_from(payload.len()).unwrap_or(u64::MAX);
         if length == 0 || length > CAPACITY / 2 {
@@ -142,7 +148,10 @@ impl Playout {
     pub(crate) fn pop(&mut self) -> Played {
         let mut samples = [0; FRAME_SAMPLES];
         let Some(head) = self.head else {
-            return Played { samples, concealed: false };
+            return Played {
+                samples,
+                concealed: false,
+            };
         };
         let mut missing: u64 = 0;
         let fade = self.missing_run;
@@ -168,7 +177,10 @@ impl Playout {
         }
         self.head = Some(head + whole);
         self.trim();
-        Played { samples, concealed: missing > 0 }
+        Played {
+            samples,
+            concealed: missing > 0,
+        }
     }
 
     /// Cuts standing delay: what a burst left behind, or a far clock that runs fast.
@@ -206,7 +218,10 @@ mod tests {
     }
 
     fn is_level(played: &Played, level: i16) -> bool {
-        played.samples.iter().all(|s| (i32::from(*s) - i32::from(level)).abs() < 400)
+        played
+            .samples
+            .iter()
+            .all(|s| (i32::from(*s) - i32::from(level)).abs() < 400)
     }
 
     #[test]

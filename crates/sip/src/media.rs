@@ -255,7 +255,10 @@ impl Media {
             over: watch::Sender::new(false),
             timed_out: watch::Sender::new(false),
         };
-        Self { shared: Arc::new(shared), recording }
+        Self {
+            shared: Arc::new(shared),
+            recording,
+        }
     }
 
     pub(crate) fn shared(&self) -> Arc<Shared> {
@@ -265,7 +268,10 @@ impl Media {
     /// Queues samples (8 kHz, mono) behind what is already queued. Silence is sent when nothing is.
     pub fn play(&self, samples: impl Into<Arc<[i16]>>) -> Playback {
         let samples = samples.into();
-        let play_state = Arc::new(PlayState { sent: AtomicUsize::new(0), total: samples.len() });
+        let play_state = Arc::new(PlayState {
+            sent: AtomicUsize::new(0),
+            total: samples.len(),
+        });
         let (end, watching) = watch::channel(None);
         let mut state = self.shared.lock();
         if state.over || state.stopping {
@@ -273,10 +279,18 @@ impl Media {
         } else if state.playbacks.len() == MAX_PLAYBACKS {
             end.send_replace(Some(PlaybackEnd::QueueFull));
         } else {
-            state.playbacks.push_back(Queued { samples, state: Arc::clone(&play_state), end });
+            state.playbacks.push_back(Queued {
+                samples,
+                state: Arc::clone(&play_state),
+                end,
+            });
         }
         drop(state);
-        Playback { shared: Arc::clone(&self.shared), state: play_state, end: watching }
+        Playback {
+            shared: Arc::clone(&self.shared),
+            state: play_state,
+            end: watching,
+        }
     }
 
     /// Whether anything is queued or being sent.
@@ -339,7 +353,12 @@ impl Media {
 
     /// Waits for the media timeout.
     pub(crate) async fn timed_out(&self) {
-        let _ = self.shared.timed_out.subscribe().wait_for(|timed_out| *timed_out).await;
+        let _ = self
+            .shared
+            .timed_out
+            .subscribe()
+            .wait_for(|timed_out| *timed_out)
+            .await;
     }
 }
 
@@ -358,7 +377,10 @@ impl Playback {
     /// playback that already ended.
     pub fn stop(&self) -> PlaybackReport {
         let mut state = self.shared.lock();
-        let place = state.playbacks.iter().position(|queued| Arc::ptr_eq(&queued.state, &self.state));
+        let place = state
+            .playbacks
+            .iter()
+            .position(|queued| Arc::ptr_eq(&queued.state, &self.state));
         if let Some(queued) = place.and_then(|place| state.playbacks.remove(place)) {
             queued.end.send_replace(Some(PlaybackEnd::Stopped));
         }
@@ -374,6 +396,10 @@ impl Playback {
     }
 
     fn report(&self, end: PlaybackEnd) -> PlaybackReport {
-        PlaybackReport { end, sent: self.sent(), total: self.state.total }
+        PlaybackReport {
+            end,
+            sent: self.sent(),
+            total: self.state.total,
+        }
     }
 }

@@ -42,7 +42,9 @@ pub enum RecordingError {
         reason: String,
     },
     /// The disk does not keep up.
-    #[error("record: the disk does not keep up with the calls; record fewer calls or use a faster disk")]
+    #[error(
+        "record: the disk does not keep up with the calls; record fewer calls or use a faster disk"
+    )]
     TooSlow,
     /// The writer is gone: the endpoint was shut down.
     #[error("record: the endpoint was shut down")]
@@ -87,7 +89,10 @@ impl Recording {
     /// Why the recording ended early, if it did.
     #[must_use]
     pub fn error(&self) -> Option<RecordingError> {
-        self.status.borrow().as_ref().and_then(|status| status.as_ref().err().cloned())
+        self.status
+            .borrow()
+            .as_ref()
+            .and_then(|status| status.as_ref().err().cloned())
     }
 }
 
@@ -133,8 +138,15 @@ impl Recorder {
         std::thread::Builder::new()
             .name("ringdown-wav".to_owned())
             .spawn(move || write(&inbox, &drained))
-            .map_err(|source| Error::Thread { name: "ringdown-wav", source })?;
-        Ok(Self { orders, queued, next_id: Arc::default() })
+            .map_err(|source| Error::Thread {
+                name: "ringdown-wav",
+                source,
+            })?;
+        Ok(Self {
+            orders,
+            queued,
+            next_id: Arc::default(),
+        })
     }
 
     /// Begins a recording. Failing to create the file shows in [`Recording::finished`].
@@ -142,7 +154,12 @@ impl Recorder {
         let id = u64::try_from(self.next_id.fetch_add(1, Ordering::Relaxed)).unwrap_or_default();
         let (status, watching) = watch::channel(None);
         let failed = Arc::new(AtomicBool::new(false));
-        let order = Order::Open { id, path: path.clone(), status, failed: Arc::clone(&failed) };
+        let order = Order::Open {
+            id,
+            path: path.clone(),
+            status,
+            failed: Arc::clone(&failed),
+        };
         // If the thread is gone the status sender is dropped with the order, which the reader sees as `Stopped`.
         let _ = self.orders.send(order);
         let feed = Feed {
@@ -151,7 +168,13 @@ impl Recorder {
             queued: Arc::clone(&self.queued),
             failed,
         };
-        (Recording { path, status: watching }, feed)
+        (
+            Recording {
+                path,
+                status: watching,
+            },
+            feed,
+        )
     }
 }
 
@@ -165,8 +188,18 @@ impl Feed {
         if self.queued.fetch_add(count, Ordering::Relaxed) + count > MAX_QUEUED {
             self.queued.fetch_sub(count, Ordering::Relaxed);
             self.failed.store(true, Ordering::Relaxed);
-            let _ = self.orders.send(Order::Close { id: self.id, error: Some(RecordingError::TooSlow) });
-        } else if self.orders.send(Order::Samples { id: self.id, samples }).is_err() {
+            let _ = self.orders.send(Order::Close {
+                id: self.id,
+                error: Some(RecordingError::TooSlow),
+            });
+        } else if self
+            .orders
+            .send(Order::Samples {
+                id: self.id,
+                samples,
+            })
+            .is_err()
+        {
             self.failed.store(true, Ordering::Relaxed);
         }
     }
@@ -174,7 +207,10 @@ impl Feed {
 
 impl Drop for Feed {
     fn drop(&mut self) {
-        let _ = self.orders.send(Order::Close { id: self.id, error: None });
+        let _ = self.orders.send(Order::Close {
+            id: self.id,
+            error: None,
+        });
     }
 }
 
@@ -190,9 +226,23 @@ fn write(inbox: &mpsc::Receiver<Order>, queued: &AtomicUsize) {
     let mut files: HashMap<u64, OpenFile> = HashMap::new();
     while let Ok(order) = inbox.recv() {
         match order {
-            Order::Open { id, path, status, failed } => match create(&path) {
+            Order::Open {
+                id,
+                path,
+                status,
+                failed,
+            } => match create(&path) {
                 Ok(writer) => {
-                    files.insert(id, OpenFile { path, writer, status, failed, chunks: 0 });
+                    files.insert(
+                        id,
+                        OpenFile {
+                            path,
+                            writer,
+                            status,
+                            failed,
+                            chunks: 0,
+                        },
+                    );
                 }
                 Err(reason) => {
                     failed.store(true, Ordering::Relaxed);
@@ -202,12 +252,17 @@ fn write(inbox: &mpsc::Receiver<Order>, queued: &AtomicUsize) {
             },
             Order::Samples { id, samples } => {
                 queued.fetch_sub(samples.len(), Ordering::Relaxed);
-                let failure = files.get_mut(&id).and_then(|file| file.append(&samples).err());
+                let failure = files
+                    .get_mut(&id)
+                    .and_then(|file| file.append(&samples).err());
                 if let Some(error) = failure
                     && let Some(file) = files.remove(&id)
                 {
                     let path = file.path.clone();
-                    file.close(Some(RecordingError::Write { path, reason: error.to_string() }));
+                    file.close(Some(RecordingError::Write {
+                        path,
+                        reason: error.to_string(),
+                    }));
                 }
             }
             Order::Close { id, error } => {
@@ -223,7 +278,10 @@ fn write(inbox: &mpsc::Receiver<Order>, queued: &AtomicUsize) {
 }
 
 fn create(path: &std::path::Path) -> Result<hound::WavWriter<BufWriter<File>>, String> {
-    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+    if let Some(folder) = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+    {
         std::fs::create_dir_all(folder).map_err(|error| error.to_string())?;
     }
     let spec = hound::WavSpec {

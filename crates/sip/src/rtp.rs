@@ -150,11 +150,17 @@ impl Reception {
     }
 
     fn place(&mut self, packet: &Packet<'_>) -> Arrival {
-        let Some(source) = self.source.as_mut().filter(|source| source.ssrc == packet.ssrc) else {
+        let Some(source) = self
+            .source
+            .as_mut()
+            .filter(|source| source.ssrc == packet.ssrc)
+        else {
             return self.restart(packet);
         };
         let [.., high, low] = source.highest.to_be_bytes();
-        let ahead = packet.sequence.wrapping_sub(u16::from_be_bytes([high, low]));
+        let ahead = packet
+            .sequence
+            .wrapping_sub(u16::from_be_bytes([high, low]));
         if ahead == 0 {
             self.duplicated += 1;
             return Arrival::Duplicate;
@@ -162,7 +168,11 @@ impl Reception {
         if ahead < MAX_DROPOUT {
             let ahead = u64::from(ahead);
             source.highest += ahead;
-            source.seen = source.seen.checked_shl(u32::try_from(ahead).unwrap_or(u32::MAX)).unwrap_or(0) | 1;
+            source.seen = source
+                .seen
+                .checked_shl(u32::try_from(ahead).unwrap_or(u32::MAX))
+                .unwrap_or(0)
+                | 1;
             source.received += 1;
             return Arrival::New;
         }
@@ -226,7 +236,13 @@ mod tests {
     use proptest::prelude::*;
 
     fn packet(sequence: u16, timestamp: u32) -> Packet<'static> {
-        Packet { payload_type: 0, sequence, timestamp, ssrc: 7, payload: &[] }
+        Packet {
+            payload_type: 0,
+            sequence,
+            timestamp,
+            ssrc: 7,
+            payload: &[],
+        }
     }
 
     #[test]
@@ -235,11 +251,15 @@ mod tests {
         let mut octets = Vec::new();
         sender.header(8, 160, &mut octets);
         octets.extend_from_slice(&[1, 2, 3]);
-        let Datagram::Rtp(first) = parse(&octets) else { panic!("not RTP") };
+        let Datagram::Rtp(first) = parse(&octets) else {
+            panic!("not RTP")
+        };
         assert_eq!((first.payload_type, first.payload), (8, &[1_u8, 2, 3][..]));
         let mut next = Vec::new();
         sender.header(8, 160, &mut next);
-        let Datagram::Rtp(second) = parse(&next) else { panic!("not RTP") };
+        let Datagram::Rtp(second) = parse(&next) else {
+            panic!("not RTP")
+        };
         assert_eq!(second.sequence, first.sequence.wrapping_add(1));
         assert_eq!(second.timestamp, first.timestamp.wrapping_add(160));
         assert_eq!(second.ssrc, first.ssrc);
@@ -253,11 +273,17 @@ mod tests {
         octets.extend_from_slice(&[9; 8]);
         octets.extend_from_slice(&[0xbe, 0xde, 0, 1, 5, 5, 5, 5]);
         octets.extend_from_slice(&[42, 43, 0, 2]);
-        let Datagram::Rtp(read) = parse(&octets) else { panic!("not RTP") };
+        let Datagram::Rtp(read) = parse(&octets) else {
+            panic!("not RTP")
+        };
         assert_eq!(read.payload, &[42, 43]);
         octets.pop();
         octets.push(200);
-        assert_eq!(parse(&octets), Datagram::Malformed, "more padding than payload");
+        assert_eq!(
+            parse(&octets),
+            Datagram::Malformed,
+            "more padding than payload"
+        );
         assert_eq!(parse(&[0x80, 200, 0, 0]), Datagram::Rtcp);
         assert_eq!(parse(&[]), Datagram::Malformed);
         assert_eq!(parse(&[0x40; 20]), Datagram::Malformed);
@@ -268,12 +294,20 @@ mod tests {
         let mut reception = Reception::default();
         assert_eq!(reception.on_packet(&packet(65_533, 0), 0), Arrival::Restart);
         for sequence in [65_534, 0, 65_535, 2] {
-            assert_eq!(reception.on_packet(&packet(sequence, 0), 0), Arrival::New, "{sequence}");
+            assert_eq!(
+                reception.on_packet(&packet(sequence, 0), 0),
+                Arrival::New,
+                "{sequence}"
+            );
         }
         assert_eq!(reception.lost(), 1);
         assert_eq!(reception.on_packet(&packet(0, 0), 0), Arrival::Duplicate);
         assert_eq!(reception.on_packet(&packet(2, 0), 0), Arrival::Duplicate);
-        assert_eq!(reception.on_packet(&packet(65_500, 0), 0), Arrival::Duplicate, "before the first");
+        assert_eq!(
+            reception.on_packet(&packet(65_500, 0), 0),
+            Arrival::Duplicate,
+            "before the first"
+        );
         assert_eq!(reception.on_packet(&packet(1, 0), 0), Arrival::New);
         assert_eq!(reception.lost(), 0);
         assert_eq!(reception.duplicated, 3);
@@ -289,7 +323,11 @@ mod tests {
             let late = if n % 2 == 0 { 0 } else { 80 };
             reception.on_packet(&packet(n, u32::from(n) * 160), u32::from(n) * 160 + late);
         }
-        assert!((reception.jitter_ms() - 10.0).abs() < 0.1, "{}", reception.jitter_ms());
+        assert!(
+            (reception.jitter_ms() - 10.0).abs() < 0.1,
+            "{}",
+            reception.jitter_ms()
+        );
     }
 
     proptest! {

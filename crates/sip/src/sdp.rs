@@ -26,7 +26,9 @@ pub enum Error {
     #[error("the session description is malformed: {0}")]
     Malformed(String),
     /// There is no audio stream over plain RTP in it.
-    #[error("the session description holds no audio stream over RTP/AVP; switch off SRTP for this trunk")]
+    #[error(
+        "the session description holds no audio stream over RTP/AVP; switch off SRTP for this trunk"
+    )]
     NoAudio,
     /// There is audio, but no codec we speak.
     #[error("no common codec; allow PCMU or PCMA on the other side")]
@@ -77,9 +79,14 @@ impl Direction {
     }
 
     fn from_attribute(name: &str) -> Option<Self> {
-        [Self::SendRecv, Self::SendOnly, Self::RecvOnly, Self::Inactive]
-            .into_iter()
-            .find(|direction| direction.attribute() == name)
+        [
+            Self::SendRecv,
+            Self::SendOnly,
+            Self::RecvOnly,
+            Self::Inactive,
+        ]
+        .into_iter()
+        .find(|direction| direction.attribute() == name)
     }
 }
 
@@ -171,7 +178,9 @@ impl Description {
                     stream.direction = session_direction;
                     streams.push(stream);
                 }
-                ("c", None) => session_address = parse_connection(value).ok_or_else(|| bad_line(line))?,
+                ("c", None) => {
+                    session_address = parse_connection(value).ok_or_else(|| bad_line(line))?;
+                }
                 ("c", Some(stream)) => {
                     stream.address = parse_connection(value).ok_or_else(|| bad_line(line))?;
                 }
@@ -181,7 +190,9 @@ impl Description {
                             Some(stream) => stream.direction = direction,
                             None => session_direction = direction,
                         }
-                    } else if let (Some(map), Some(stream)) = (value.strip_prefix("rtpmap:"), stream) {
+                    } else if let (Some(map), Some(stream)) =
+                        (value.strip_prefix("rtpmap:"), stream)
+                    {
                         // A map for an encoding we do not know may have any shape; only ours matter.
                         if stream.maps.len() < MAX_FORMATS
                             && let Some(map) = parse_rtpmap(map)
@@ -211,7 +222,11 @@ impl Description {
 impl Stream {
     /// The meaning of a payload type in this stream.
     fn codec(&self, payload_type: u8) -> Option<Codec> {
-        match self.maps.iter().find(|(mapped, ..)| *mapped == payload_type) {
+        match self
+            .maps
+            .iter()
+            .find(|(mapped, ..)| *mapped == payload_type)
+        {
             Some((_, name, clock_rate)) => Codec::from_name(name, *clock_rate),
             None => Codec::from_static(payload_type),
         }
@@ -231,7 +246,9 @@ impl Stream {
             .ok_or(Error::NoCommonCodec)?;
         let telephone_event = self.payload_types().find(|payload_type| {
             self.maps.iter().any(|(mapped, name, clock_rate)| {
-                mapped == payload_type && *clock_rate == 8_000 && name.eq_ignore_ascii_case("telephone-event")
+                mapped == payload_type
+                    && *clock_rate == 8_000
+                    && name.eq_ignore_ascii_case("telephone-event")
             })
         });
         let address = self.address.ok_or(Error::NoAddress)?;
@@ -267,7 +284,12 @@ impl Local {
         }
         let _ = write!(sdp, " {OUR_TELEPHONE_EVENT}\r\n");
         for codec in Codec::OFFERED {
-            let _ = write!(sdp, "a=rtpmap:{} {}/8000\r\n", codec.payload_type(), codec.name());
+            let _ = write!(
+                sdp,
+                "a=rtpmap:{} {}/8000\r\n",
+                codec.payload_type(),
+                codec.name()
+            );
         }
         telephone_event(&mut sdp, OUR_TELEPHONE_EVENT);
         sdp.push_str("a=ptime:20\r\na=sendrecv\r\n");
@@ -288,7 +310,12 @@ impl Local {
                 let _ = write!(sdp, "m={} 0 {} {format}\r\n", stream.media, stream.protocol);
                 continue;
             }
-            let _ = write!(sdp, "m=audio {} RTP/AVP {}", self.address.port(), agreed.payload_type);
+            let _ = write!(
+                sdp,
+                "m=audio {} RTP/AVP {}",
+                self.address.port(),
+                agreed.payload_type
+            );
             if let Some(event) = agreed.telephone_event {
                 let _ = write!(sdp, " {event}");
             }
@@ -338,7 +365,11 @@ fn malformed(what: &str) -> Error {
 }
 
 fn bad_line(line: &str) -> Error {
-    let shown: String = line.chars().take(60).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let shown: String = line
+        .chars()
+        .take(60)
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect();
     Error::Malformed(format!("line \"{shown}\""))
 }
 
@@ -348,7 +379,11 @@ fn parse_media(value: &str) -> Option<Stream> {
     let media = token(fields.next()?)?;
     let port = fields.next()?;
     // `port/count` is hierarchical encoding; we never use more than the first port.
-    let port = port.split_once('/').map_or(port, |(port, _)| port).parse().ok()?;
+    let port = port
+        .split_once('/')
+        .map_or(port, |(port, _)| port)
+        .parse()
+        .ok()?;
     let protocol = fields.next()?;
     if !protocol.split('/').all(|part| token(part).is_some()) {
         return None;

@@ -24,8 +24,14 @@ fn the_callers_order_of_codecs_decides() {
     assert_eq!(agreed.telephone_event, Some(96));
     assert_eq!(agreed.remote, "192.0.2.9:6000".parse().unwrap());
     assert!(agreed.may_send);
-    assert!(answer.contains("m=audio 40000 RTP/AVP 8 96\r\n"), "{answer}");
-    assert!(answer.contains("a=rtpmap:96 telephone-event/8000\r\n"), "{answer}");
+    assert!(
+        answer.contains("m=audio 40000 RTP/AVP 8 96\r\n"),
+        "{answer}"
+    );
+    assert!(
+        answer.contains("a=rtpmap:96 telephone-event/8000\r\n"),
+        "{answer}"
+    );
     assert!(answer.ends_with("a=sendrecv\r\n"), "{answer}");
 }
 
@@ -64,33 +70,69 @@ fn hold_is_understood_in_all_its_spellings() {
     }
     let session_level = OFFER.replace("t=0 0\r\n", "t=0 0\r\na=inactive\r\n");
     assert!(!local().answer(&parse(&session_level)).unwrap().1.may_send);
-    let listening = local().answer(&parse(&format!("{OFFER}a=recvonly\r\n"))).unwrap();
+    let listening = local()
+        .answer(&parse(&format!("{OFFER}a=recvonly\r\n")))
+        .unwrap();
     assert!(listening.1.may_send);
 }
 
 #[test]
 fn other_streams_are_refused_in_place() {
-    let two = format!("v=0\r\nc=IN IP4 192.0.2.9\r\nm=video 7000 RTP/AVP 96\r\n{}", &OFFER[OFFER.find("m=").unwrap()..]);
+    let two = format!(
+        "v=0\r\nc=IN IP4 192.0.2.9\r\nm=video 7000 RTP/AVP 96\r\n{}",
+        &OFFER[OFFER.find("m=").unwrap()..]
+    );
     let (answer, _) = local().answer(&parse(&two)).unwrap();
-    let media: Vec<&str> = answer.lines().filter(|line| line.starts_with("m=")).collect();
-    assert_eq!(media, ["m=video 0 RTP/AVP 96", "m=audio 40000 RTP/AVP 8 96"]);
+    let media: Vec<&str> = answer
+        .lines()
+        .filter(|line| line.starts_with("m="))
+        .collect();
+    assert_eq!(
+        media,
+        ["m=video 0 RTP/AVP 96", "m=audio 40000 RTP/AVP 8 96"]
+    );
 }
 
 #[test]
 fn what_cannot_work_is_refused_with_its_reason() {
     for (sdp, expected) in [
-        ("v=0\nc=IN IP4 192.0.2.9\nm=audio 6000 RTP/SAVP 0\n", Error::NoAudio),
-        ("v=0\nc=IN IP4 192.0.2.9\nm=audio 0 RTP/AVP 0\n", Error::NoAudio),
-        ("v=0\nc=IN IP4 192.0.2.9\nm=audio 6000 RTP/AVP 9 18\n", Error::NoCommonCodec),
+        (
+            "v=0\nc=IN IP4 192.0.2.9\nm=audio 6000 RTP/SAVP 0\n",
+            Error::NoAudio,
+        ),
+        (
+            "v=0\nc=IN IP4 192.0.2.9\nm=audio 0 RTP/AVP 0\n",
+            Error::NoAudio,
+        ),
+        (
+            "v=0\nc=IN IP4 192.0.2.9\nm=audio 6000 RTP/AVP 9 18\n",
+            Error::NoCommonCodec,
+        ),
         ("v=0\nm=audio 6000 RTP/AVP 0\n", Error::NoAddress),
-        ("v=0\nc=IN IP4 host.example\nm=audio 6000 RTP/AVP 0\n", Error::NoAddress),
-        ("v=0\nc=IN IP4 224.2.1.1/127\nm=audio 6000 RTP/AVP 0\n", Error::NoAddress),
+        (
+            "v=0\nc=IN IP4 host.example\nm=audio 6000 RTP/AVP 0\n",
+            Error::NoAddress,
+        ),
+        (
+            "v=0\nc=IN IP4 224.2.1.1/127\nm=audio 6000 RTP/AVP 0\n",
+            Error::NoAddress,
+        ),
         ("v=0\n", Error::NoAudio),
     ] {
         assert_eq!(local().answer(&parse(sdp)).unwrap_err(), expected, "{sdp}");
     }
-    for bad in ["", "v=1\n", "v=0\nnonsense\n", "v=0\nm=audio\n", "v=0\nm=audio 70000 RTP/AVP 0\n", "v=0\nc=IN IP4\n"] {
-        assert!(matches!(Description::parse(bad.as_bytes()), Err(Error::Malformed(_))), "{bad}");
+    for bad in [
+        "",
+        "v=1\n",
+        "v=0\nnonsense\n",
+        "v=0\nm=audio\n",
+        "v=0\nm=audio 70000 RTP/AVP 0\n",
+        "v=0\nc=IN IP4\n",
+    ] {
+        assert!(
+            matches!(Description::parse(bad.as_bytes()), Err(Error::Malformed(_))),
+            "{bad}"
+        );
     }
     assert!(Description::parse(&vec![b'v'; MAX_OCTETS + 1]).is_err());
 }

@@ -61,7 +61,10 @@ impl Clock {
         std::thread::Builder::new()
             .name("ringdown-media".to_owned())
             .spawn(move || run(&inbox, &counter))
-            .map_err(|source| Error::Thread { name: "ringdown-media", source })?;
+            .map_err(|source| Error::Thread {
+                name: "ringdown-media",
+                source,
+            })?;
         Ok(Self { sessions, panics })
     }
 
@@ -76,7 +79,10 @@ impl Clock {
 
 fn run(inbox: &mpsc::Receiver<Box<Session>>, panics: &AtomicU64) {
     let mut sessions: Vec<Box<Session>> = Vec::new();
-    let mut scratch = Scratch { incoming: vec![0; 2_048], outgoing: Vec::with_capacity(256) };
+    let mut scratch = Scratch {
+        incoming: vec![0; 2_048],
+        outgoing: Vec::with_capacity(256),
+    };
     let mut next = Instant::now();
     loop {
         if sessions.is_empty() {
@@ -114,7 +120,19 @@ fn run(inbox: &mpsc::Receiver<Box<Session>>, panics: &AtomicU64) {
 }
 
 impl Session {
-    pub(crate) fn new(socket: UdpSocket, shared: Arc<Shared>, feed: Option<Feed>, options: &MediaOptions) -> Self {
+    pub(crate) fn new(
+        socket: UdpSocket,
+        shared: Arc<Shared>,
+        feed: Option<Feed>,
+        options: &MediaOptions,
+    ) -> Self {
+        // Early media and whatever else came before the answer would only be delay now.
+        let mut stale = [0; 1];
+        for _ in 0..4_096 {
+            if socket.recv_from(&mut stale).is_err() {
+                break;
+            }
+        }
         let timeout = options.media_timeout.as_millis() / FRAME_DURATION.as_millis();
         Self {
             socket,
@@ -151,14 +169,24 @@ impl Session {
         state.stats.duplicated = self.reception.duplicated;
         state.stats.jitter_ms = self.reception.jitter_ms();
         let at = self.now();
-        state.deliver(Frame { samples: heard.samples, at, concealed: heard.concealed });
+        state.deliver(Frame {
+            samples: heard.samples,
+            at,
+            concealed: heard.concealed,
+        });
         drop(state);
         shared.frame_arrived();
         if timed_out {
             shared.media_timed_out();
         }
         if self.feed.is_some() {
-            self.chunk.extend(heard.samples.iter().zip(&said).flat_map(|(left, right)| [*left, *right]));
+            self.chunk.extend(
+                heard
+                    .samples
+                    .iter()
+                    .zip(&said)
+                    .flat_map(|(left, right)| [*left, *right]),
+            );
             if self.chunk.len() >= FRAMES_PER_CHUNK * FRAME_SAMPLES * 2 {
                 self.flush();
             }
@@ -210,7 +238,9 @@ impl Session {
             return;
         }
         let [.., a, b, c, d] = self.tick.wrapping_mul(u64::from(FRAME_STAMP)).to_be_bytes();
-        let arrival = self.reception.on_packet(packet, u32::from_be_bytes([a, b, c, d]));
+        let arrival = self
+            .reception
+            .on_packet(packet, u32::from_be_bytes([a, b, c, d]));
         if arrival == Arrival::Duplicate {
             return;
         }
@@ -226,7 +256,12 @@ impl Session {
     }
 
     fn play(&mut self, state: &mut State, packet: &Packet<'_>, restart: bool) {
-        let in_time = self.playout.push(state.agreed.codec, packet.timestamp, packet.payload, restart);
+        let in_time = self.playout.push(
+            state.agreed.codec,
+            packet.timestamp,
+            packet.payload,
+            restart,
+        );
         state.stats.late += u64::from(!in_time);
     }
 
@@ -235,7 +270,9 @@ impl Session {
         if !self.symmetric || state.latched == Some(from) {
             return true;
         }
-        let quiet = self.last_rx.is_none_or(|last| self.tick.saturating_sub(last) > RELATCH_FRAMES);
+        let quiet = self
+            .last_rx
+            .is_none_or(|last| self.tick.saturating_sub(last) > RELATCH_FRAMES);
         if state.latched.is_none() || quiet {
             state.latched = Some(from);
             return true;
@@ -243,16 +280,26 @@ impl Session {
         false
     }
 
-    fn send(&mut self, state: &mut State, due: Instant, said: &mut [i16; FRAME_SAMPLES], packet: &mut Vec<u8>) {
+    fn send(
+        &mut self,
+        state: &mut State,
+        due: Instant,
+        said: &mut [i16; FRAME_SAMPLES],
+        packet: &mut Vec<u8>,
+    ) {
         if !state.agreed.may_send {
             self.sender.skip(FRAME_STAMP);
             return;
         }
         state.fill(said);
         packet.clear();
-        self.sender.header(state.agreed.payload_type, FRAME_STAMP, packet);
+        self.sender
+            .header(state.agreed.payload_type, FRAME_STAMP, packet);
         state.agreed.codec.encode(said, packet);
-        let to = state.latched.filter(|_| self.symmetric).unwrap_or(state.agreed.remote);
+        let to = state
+            .latched
+            .filter(|_| self.symmetric)
+            .unwrap_or(state.agreed.remote);
         match self.socket.send_to(packet, to) {
             Ok(_) => state.stats.packets_sent += 1,
             Err(_) => state.stats.send_errors += 1,

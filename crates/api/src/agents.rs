@@ -1,0 +1,121 @@
+use serde::{Deserialize, Serialize};
+
+use crate::null_is_default;
+
+/// An agent under test (`AIAgent`). Fields this product does not act on are kept in `other`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Agent {
+    /// Its id.
+    pub id: i64,
+    /// Its project.
+    #[serde(default)]
+    pub project: Option<i64>,
+    /// Its name, at most 255 characters.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub agent_name: String,
+    /// Whether it takes calls instead of making them.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub inbound: bool,
+    /// The number it calls from, E.164; empty if unset.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub contact_number: String,
+    /// Numbers it may call from; `contact_number` counts if this is empty.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub outbound_numbers: Vec<String>,
+    /// When it was created, RFC 3339.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub created_at: String,
+    /// When it was last changed, RFC 3339.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub updated_at: String,
+    /// Every other field.
+    #[serde(flatten)]
+    pub other: serde_json::Map<String, serde_json::Value>,
+}
+
+/// A number the service answers.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct PhoneNumber {
+    /// Its id.
+    pub id: i64,
+    /// The evaluator that uses it.
+    #[serde(default)]
+    pub scenario_id: Option<i64>,
+    /// That evaluator's name.
+    #[serde(default)]
+    pub scenario_name: Option<String>,
+    /// The number, E.164.
+    pub number: String,
+    /// The provider's id of the number; here the number itself.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub phone_number_id: String,
+    /// A name for people.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// Where it comes from.
+    #[serde(default)]
+    pub provider: Option<String>,
+    /// When it was added, RFC 3339.
+    #[serde(default)]
+    pub created_at: Option<String>,
+    /// When it was last changed, RFC 3339.
+    #[serde(default)]
+    pub updated_at: Option<String>,
+    /// Its organisation.
+    #[serde(default)]
+    pub organization: Option<i64>,
+}
+
+/// A number in short (`PhoneNumberInbound`).
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct PhoneNumberBrief {
+    /// Its id.
+    pub id: i64,
+    /// The number, E.164.
+    pub number: String,
+    /// The provider's id of the number.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub phone_number_id: String,
+}
+
+/// A test profile (`AIAgentTestProfile`).
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct TestProfile {
+    /// Its id.
+    pub id: i64,
+    /// Its project, if it is a project's.
+    #[serde(default)]
+    pub project: Option<i64>,
+    /// Its agent, if it is an agent's.
+    #[serde(default)]
+    pub agent: Option<i64>,
+    /// The agent's name.
+    #[serde(default)]
+    pub agent_name: Option<String>,
+    /// Its name, at most 255 characters.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub name: String,
+    /// The variables.
+    #[serde(default)]
+    pub information: serde_json::Value,
+    /// When it was created, RFC 3339.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub created_at: String,
+    /// When it was last changed, RFC 3339.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub updated_at: String,
+}
+
+/// A run's test profile (`TestProfileData`).
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct TestProfileData {
+    /// Its id.
+    #[serde(default)]
+    pub id: i64,
+    /// Its name.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub name: String,
+    /// The variables.
+    #[serde(default)]
+    pub information: serde_json::Value,
+}

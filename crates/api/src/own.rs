@@ -1,0 +1,168 @@
+//! Our own additions, under `/ringdown/v1/`.
+
+use serde::{Deserialize, Serialize};
+
+/// Body of `POST phone-numbers/`: a number of one's own trunk.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AddPhoneNumber {
+    /// The number, E.164.
+    pub number: String,
+    /// A name for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+}
+
+/// A row of the attempt ledger.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// Position in the ledger.
+    pub id: i64,
+    /// `invite` for a call that arrived, `dial` for one that was made.
+    pub kind: String,
+    /// Name of the attempt.
+    pub attempt_id: String,
+    /// When, RFC 3339.
+    pub at: String,
+    /// Why it went as it did, in one word.
+    pub verdict: String,
+    /// The same in one sentence.
+    pub explanation: String,
+    /// The matched or nearest run.
+    pub run_id: Option<i64>,
+    /// Whether `run_id` is only the nearest one.
+    pub nearest: bool,
+    /// Caller as it was sent.
+    pub from_raw: String,
+    /// Caller in E.164.
+    pub from: Option<String>,
+    /// Callee as it was sent.
+    pub to_raw: String,
+    /// Callee in E.164.
+    pub to: Option<String>,
+    /// Address the call came from.
+    pub source: String,
+    /// SIP Call-ID, or the provider's id of a dial.
+    pub sip_call_id: String,
+    /// Final SIP response sent.
+    pub response: Option<u16>,
+    /// The dialer route.
+    pub route: String,
+}
+
+/// Body of `POST organizations/`; needs the deployment's admin key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CreateOrganization {
+    /// Its name.
+    pub name: String,
+    /// Its token on the bus: 1 to 32 characters of a-z, 0-9 and '-'.
+    pub slug: String,
+    /// Parallel-call limit; null is unlimited.
+    #[serde(default)]
+    pub parallel_call_limit: Option<u32>,
+}
+
+/// An organisation. `api_key` is there only in the answer that creates it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Organization {
+    /// Its id.
+    pub id: i64,
+    /// Its name.
+    pub name: String,
+    /// Its token on the bus.
+    pub slug: String,
+    /// Its first project.
+    #[serde(default)]
+    pub project_id: Option<i64>,
+    /// Parallel-call limit; null is unlimited.
+    pub parallel_call_limit: Option<u32>,
+    /// Its first API key, shown once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_key: Option<String>,
+}
+
+/// Body of `PATCH organizations/current/`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OrganizationSettings {
+    /// Parallel-call limit; null is unlimited.
+    pub parallel_call_limit: Option<u32>,
+}
+
+/// A project and its settings.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Project {
+    /// Its id.
+    pub id: i64,
+    /// Its name.
+    pub name: String,
+    /// Parallel-call limit; null is unlimited.
+    pub parallel_call_limit: Option<u32>,
+    /// Length of the dial window in seconds, 1 to 300.
+    pub outbound_timeout: u64,
+    /// Longest call in seconds, 10 to 3600.
+    pub max_call_duration: u64,
+    /// Mutual silence in seconds that ends a call, 1 to 300.
+    pub silence_timeout: u64,
+    /// What refused callers hear: `explicit` or `silent`.
+    pub reject: String,
+}
+
+/// Body of `PATCH projects/ID/`; absent fields stay as they are.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProjectSettings {
+    /// Its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Parallel-call limit; 0 removes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parallel_call_limit: Option<u32>,
+    /// Length of the dial window in seconds, 1 to 300.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outbound_timeout: Option<u64>,
+    /// Longest call in seconds, 10 to 3600.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_call_duration: Option<u64>,
+    /// Mutual silence in seconds that ends a call, 1 to 300.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub silence_timeout: Option<u64>,
+    /// What refused callers hear: `explicit` or `silent`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reject: Option<String>,
+}
+
+/// Body of `PUT agents/ID/dial-route/`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DialRoute {
+    /// Name of a configured route; null: the agent calls by itself.
+    pub route: Option<String>,
+}
+
+/// Why a run waits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueueEntry {
+    /// The run.
+    pub run_id: i64,
+    /// Its place, from 1.
+    pub position: u32,
+    /// The limit that keeps it: `organisation`, `project` or `batch`.
+    pub blocked_by: String,
+}
+
+/// First line of `ringdown up --format json`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadyLine {
+    /// Always true: the line is printed once work can be taken.
+    pub ready: bool,
+    /// Where the REST API is.
+    pub http_url: String,
+    /// Where calls go.
+    pub sip_uri: String,
+    /// Where the bus is, with credentials.
+    pub nats_url: String,
+    /// The deployment's admin key.
+    pub admin_key: String,
+}

@@ -1,0 +1,235 @@
+use std::collections::BTreeMap;
+use std::fmt;
+
+use ringdown_domain::run::Status;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::{TestProfileData, null_is_default};
+
+/// State of a run or result on the wire. A status this build does not know is kept as it came.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum RunStatus {
+    /// One of the domain's states.
+    Known(Status),
+    /// `running`: at least one run is unfinished.
+    Running,
+    /// `scaling_up`: capacity is being added.
+    ScalingUp,
+    /// Something newer.
+    Other(String),
+    /// The field was missing.
+    #[default]
+    Missing,
+}
+
+impl RunStatus {
+    /// The text on the wire.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Known(status) => status.as_str(),
+            Self::Running => "running",
+            Self::ScalingUp => "scaling_up",
+            Self::Other(text) => text,
+            Self::Missing => "",
+        }
+    }
+
+    /// The domain's state, if there is one for it.
+    pub fn known(&self) -> Option<Status> {
+        match self {
+            Self::Known(status) => Some(*status),
+            Self::Running => Some(Status::InProgress),
+            Self::ScalingUp => Some(Status::InQueue),
+            Self::Other(_) | Self::Missing => None,
+        }
+    }
+}
+
+impl From<Status> for RunStatus {
+    fn from(status: Status) -> Self {
+        Self::Known(status)
+    }
+}
+
+impl fmt::Display for RunStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Serialize for RunStatus {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for RunStatus {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Option::<String>::deserialize(deserializer)?;
+        Ok(match text.as_deref() {
+            None | Some("") => Self::Missing,
+            Some("running") => Self::Running,
+            Some("scaling_up") => Self::ScalingUp,
+            Some(text) => Status::parse(text)
+                .map_or_else(|| Self::Other(text.chars().take(64).collect()), Self::Known),
+        })
+    }
+}
+
+/// A run (`Run`). Only `id` and `status` have to be there.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Run {
+    /// The run.
+    pub id: i64,
+    /// Its state.
+    pub status: RunStatus,
+    /// The evaluator.
+    #[serde(default)]
+    pub scenario: Option<i64>,
+    /// The evaluator's name.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub scenario_name: String,
+    /// The agent under test.
+    #[serde(default)]
+    pub agent: Option<i64>,
+    /// The agent's name.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub agent_name: String,
+    /// The result it belongs to.
+    #[serde(default)]
+    pub result_id: Option<i64>,
+    /// That result's name.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub result_name: String,
+    /// The number to call, E.164.
+    #[serde(default)]
+    pub outbound_number: Option<String>,
+    /// Number of an inbound agent; null for outbound runs.
+    #[serde(default)]
+    pub inbound_number: Option<String>,
+    /// Caller ID expected instead of the agent's.
+    #[serde(default)]
+    pub agent_number: Option<String>,
+    /// Whether it passed; null until it is completed.
+    #[serde(default)]
+    pub success: Option<bool>,
+    /// `success` or `failure`, once completed.
+    #[serde(default)]
+    pub evaluation_status: Option<String>,
+    /// What was measured.
+    #[serde(default)]
+    pub evaluation: Option<Evaluation>,
+    /// What had to happen for it to pass.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub expected_outcome_prompt: String,
+    /// Verdict on the expected outcome; null if nothing judged it.
+    #[serde(default)]
+    pub expected_outcome: serde_json::Value,
+    /// The conversation as text.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub transcript: String,
+    /// The conversation turn by turn.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub transcript_object: Vec<TranscriptTurn>,
+    /// Length of the call as `MM:SS`.
+    #[serde(default)]
+    pub duration: serde_json::Value,
+    /// Where the recording is.
+    #[serde(default)]
+    pub voice_recording_url: Option<String>,
+    /// When it was triggered, RFC 3339.
+    #[serde(default)]
+    pub timestamp: Option<String>,
+    /// When its call was matched, RFC 3339.
+    #[serde(default)]
+    pub executed_at: Option<String>,
+    /// Why it has no score.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub error_message: String,
+    /// Further facts, `ended_reason` among them.
+    #[serde(default)]
+    pub metadata: serde_json::Value,
+    /// Its test profile.
+    #[serde(default)]
+    pub test_profile_data: Option<TestProfileData>,
+    /// Whether it runs as text; never here.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub run_as_text: bool,
+    /// When it may be dialed, RFC 3339; null until it is pending.
+    #[serde(default)]
+    pub outbound_dial_window_opens_at: Option<String>,
+    /// Length of the dial window in seconds.
+    #[serde(default)]
+    pub outbound_dial_window_seconds: Option<f64>,
+    /// When a call is too late, RFC 3339.
+    #[serde(default)]
+    pub outbound_dial_window_closes_at: Option<String>,
+}
+
+/// What was measured on a run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Evaluation {
+    /// One entry per metric.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub metrics: Vec<Metric>,
+}
+
+/// One metric of a run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Metric {
+    /// Its id.
+    #[serde(default)]
+    pub id: Option<i64>,
+    /// Its name.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub name: String,
+    /// `numeric`, `binary` or, from a remote service, something else.
+    #[serde(default, rename = "type", deserialize_with = "null_is_default")]
+    pub kind: String,
+    /// Its value; 5 or 0 for binary metrics.
+    #[serde(default)]
+    pub score: serde_json::Value,
+    /// The verdict of a binary metric.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub passed: Option<bool>,
+    /// A sentence, or several.
+    #[serde(default)]
+    pub explanation: serde_json::Value,
+    /// Stable code.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub function_name: String,
+    /// Stable code, as webhooks name it.
+    #[serde(default)]
+    pub vocera_defined_metric_code: Option<String>,
+    /// Percentiles and the like.
+    #[serde(default)]
+    pub extra: Option<MetricExtra>,
+}
+
+/// Details of a metric.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct MetricExtra {
+    /// `p50` and its like.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub percentiles: BTreeMap<String, f64>,
+    /// Unit of the score.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<String>,
+}
+
+/// One turn of the conversation.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct TranscriptTurn {
+    /// `Testing Agent` or `Main Agent`.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub role: String,
+    /// What was said, where it is known.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub content: String,
+    /// Seconds from the start of the call.
+    #[serde(default)]
+    pub start_time: Option<f64>,
+    /// Seconds from the start of the call.
+    #[serde(default)]
+    pub end_time: Option<f64>,
+}

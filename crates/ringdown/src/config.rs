@@ -1,0 +1,367 @@
+//! Configuration: defaults, then a TOML file, then `RINGDOWN_*` variables, then flags. One table
+//! lists every setting, so that all sources, the documentation and the checks agree; all problems
+//! are reported at once.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Every setting of a deployment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Config {
+    pub(crate) data_dir: PathBuf,
+    pub(crate) http_listen: SocketAddr,
+    pub(crate) sip_listen: SocketAddr,
+    pub(crate) sip_advertised_ip: Option<IpAddr>,
+    pub(crate) sip_trusted: Vec<String>,
+    pub(crate) nats_url: Option<String>,
+    pub(crate) nats_replicas: usize,
+    pub(crate) database: Option<PathBuf>,
+    pub(crate) parallel_calls: Option<u32>,
+    pub(crate) max_calls: usize,
+    pub(crate) voice: Voice,
+    pub(crate) dial_concurrency: usize,
+    pub(crate) routes: BTreeMap<String, String>,
+    pub(crate) drain: Duration,
+    pub(crate) otlp_endpoint: Option<String>,
+}
+
+/// Which synthesiser speaks for the testing agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Voice {
+    /// The `flite` program.
+    Flite,
+    /// Tone bursts; needs nothing installed.
+    Tone,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            data_dir: default_data_dir(),
+            http_listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            sip_listen: SocketAddr::from(([127, 0, 0, 1], 5060)),
+            sip_advertised_ip: None,
+            sip_trusted: vec!["127.0.0.0/8".to_owned(), "::1/128".to_owned()],
+            nats_url: None,
+            nats_replicas: 1,
+            database: None,
+            parallel_calls: Some(10),
+            max_calls: 2000,
+            voice: Voice::Flite,
+            dial_concurrency: 64,
+            routes: BTreeMap::new(),
+            drain: Duration::from_secs(30),
+            otlp_endpoint: None,
+        }
+    }
+}
+
+fn default_data_dir() -> PathBuf {
+    let var = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+    if let Some(folder) = var("XDG_DATA_HOME") {
+        return PathBuf::from(folder).join("ringdown");
+    }
+    match var("HOME") {
+        Some(home) => PathBuf::from(home).join(".local/share/ringdown"),
+        None => PathBuf::from("ringdown-data"),
+    }
+}
+
+/// One setting: where it is found and how it is read.
+struct Setting {
+    /// `section.key` in the TOML file.
+    key: &'static str,
+    /// What it means, its unit and range.
+    doc: &'static str,
+    apply: fn(&mut Config, &str) -> Result<(), String>,
+}
+
+fn read<T: std::str::FromStr>(text: &str, expected: &str) -> Result<T, String> {
+    text.parse()
+        .map_err(|_| format!("{text:?} is not {expected}"))
+}
+
+fn within<T: std::str::FromStr + PartialOrd + std::fmt::Display>(
+    text: &str,
+    low: T,
+    high: T,
+) -> Result<T, String> {
+    let value: T = read(text, &format!("a number from {low} to {high}"))?;
+    if value < low || value > high {
+        return Err(format!("{value} is not within {low} and {high}"));
+    }
+    Ok(value)
+}
+
+const SETTINGS: &[Setting] = &[
+    Setting {
+        key: "data_dir",
+        doc: "Folder for the database, recordings and streams.",
+        apply: |config, text| {
+            config.data_dir = PathBuf::from(text);
+            Ok(())
+        },
+    },
+    Setting {
+        key: "http.listen",
+        doc: "Address of the REST API, ip:port; port 0 takes a free one.",
+        apply: |config, text| {
+            config.http_listen = read(text, "an address such as 127.0.0.1:8080")?;
+            Ok(())
+        },
+    },
+    Setting {
+        key: "sip.listen",
+        doc: "Address of the SIP endpoint (UDP), ip:port; port 0 takes a free one.",
+        apply: |config, text| {
+            config.sip_listen = read(text, "an address such as 127.0.0.1:5060")?;
+            Ok(())
+        },
+    },
+    Setting {
+        key: "sip.advertised_ip",
+        doc: "IP address that callers reach us at, if it is not the one listened on.",
+        apply: |config, text| {
+            config.sip_advertised_ip = Some(read(text, "an IP address")?);
+            Ok(())
+        },
+    },
+    Setting {
+        key: "sip.trusted",
+        doc: "Networks that calls may come from, as CIDR, separated by commas.",
+        apply: |config, text| {
+            config.sip_trusted = text.split(',').map(|t| t.trim().to_owned()).collect();
+            Ok(())
+        },
+    },
+    Setting {
+        key: "nats.url",
+        doc: "NATS servers, separated by commas. Unset: a supervised child.",
+        apply: |config, text| {
+            config.nats_url = Some(text.to_owned());
+            Ok(())
+        },
+    },
+    Setting {
+        key: "nats.replicas",
+        doc: "Copies of every stream, 1 to 5.",
+        apply: |config, text| {
+            config.nats_replicas = within(text, 1, 5)?;
+            Ok(())
+        },
+    },
+    Setting {
+        key: "database.path",
+        doc: "SQLite database file. Unset: ringdown.db in the data folder.",
+        apply: |config, text| {
+            config.database = Some(PathBuf::from(text));
+            Ok(())
+        },
+    },
+    Setting {
+        key: "limits.parallel_calls",
+        doc: "Parallel-call limit of the first organisation, 1 to 100000, when it is created.",
+        apply: |config, text| {
+            config.parallel_calls = Some(within(text, 1, 100_000)?);
+            Ok(())
+        },
+    },
+    Setting {
+        key: "testing_agent.max_calls",
+        doc: "Calls one testing agent takes at once, 1 to 100000; more are refused as busy.",
+        apply: |config, text| {
+            config.max_calls = within(text, 1, 100_000)?;
+            Ok(())
+        },
+    },
+    Setting {
+        key: "testing_agent.voice",
+        doc: "What speaks: flite, or tone (needs nothing installed).",
+        apply: |config, text| {
+            config.voice = match text {
+                "flite" => Voice::Flite,
+                "tone" => Voice::Tone,
+                other => return Err(format!("{other:?} is neither flite nor tone")),
+            };
+            Ok(())
+        },
+    },
+    Setting {
+        key: "dialer.concurrency",
+        doc: "Dials one dialer has in flight at once, 1 to 10000.",
+        apply: |config, text| {
+            config.dial_concurrency = within(text, 1, 10_000)?;
+            Ok(())
+        },
+    },
+    Setting {
+        key: "drain_seconds",
+        doc: "Time live calls get to finish after SIGTERM, 0 to 3600 s.",
+        apply: |config, text| {
+            config.drain = Duration::from_secs(within(text, 0, 3600)?);
+            Ok(())
+        },
+    },
+    Setting {
+        key: "telemetry.otlp_endpoint",
+        doc: "OTLP/HTTP endpoint for traces. Unset: no traces are sent.",
+        apply: |config, text| {
+            config.otlp_endpoint = Some(text.to_owned());
+            Ok(())
+        },
+    },
+];
+
+/// Prefix of dial routes in the file: `[dialer.routes]`, name = "exec:COMMAND" or "sip:HOST:PORT".
+const ROUTES: &str = "dialer.routes.";
+
+impl Config {
+    /// Reads all sources. `flags` are `(key, value)` pairs of the settings' keys.
+    ///
+    /// # Errors
+    /// Every problem found, one per line, each naming its source and what was expected.
+    pub(crate) fn load(
+        file: Option<&Path>,
+        env: impl Iterator<Item = (String, String)>,
+        flags: &[(&str, String)],
+    ) -> Result<Self, Vec<String>> {
+        let mut config = Self::default();
+        let mut problems = Vec::new();
+        if let Some(path) = file {
+            match read_file(path) {
+                Ok(values) => {
+                    for (key, value) in values {
+                        let source = path.display().to_string();
+                        config.set(&source, &key, &value, &mut problems);
+                    }
+                }
+                Err(problem) => problems.push(problem),
+            }
+        }
+        for (name, value) in env {
+            if let Some(key) = env_key(&name) {
+                config.set(&name, key, &value, &mut problems);
+            }
+        }
+        for (key, value) in flags {
+            config.set("command line", key, value, &mut problems);
+        }
+        if problems.is_empty() {
+            Ok(config)
+        } else {
+            Err(problems)
+        }
+    }
+
+    fn set(&mut self, source: &str, key: &str, value: &str, problems: &mut Vec<String>) {
+        if let Some(name) = key.strip_prefix(ROUTES) {
+            self.routes.insert(name.to_owned(), value.to_owned());
+            return;
+        }
+        match SETTINGS.iter().find(|setting| setting.key == key) {
+            Some(setting) => {
+                if let Err(problem) = (setting.apply)(self, value) {
+                    problems.push(format!("{source}: {key}: {problem}"));
+                }
+            }
+            None => problems.push(format!(
+                "{source}: {key}: there is no such setting (see `ringdown config`)"
+            )),
+        }
+    }
+
+    /// Path of the database.
+    pub(crate) fn database_path(&self) -> PathBuf {
+        self.database
+            .clone()
+            .unwrap_or_else(|| self.data_dir.join("ringdown.db"))
+    }
+}
+
+/// The documented settings: key, environment variable, meaning.
+pub(crate) fn documented() -> Vec<(String, String, &'static str)> {
+    let mut rows: Vec<_> = SETTINGS
+        .iter()
+        .map(|setting| (setting.key.to_owned(), env_name(setting.key), setting.doc))
+        .collect();
+    rows.push((
+        format!("{ROUTES}NAME"),
+        "-".to_owned(),
+        "A way to make agents call: exec:COMMAND or sip:HOST:PORT?play=WAV&seconds=N.",
+    ));
+    rows
+}
+
+fn env_name(key: &str) -> String {
+    format!("RINGDOWN_{}", key.replace('.', "_").to_uppercase())
+}
+
+fn env_key(name: &str) -> Option<&'static str> {
+    SETTINGS
+        .iter()
+        .map(|setting| setting.key)
+        .find(|key| env_name(key) == name)
+}
+
+fn read_file(path: &Path) -> Result<Vec<(String, String)>, String> {
+    let shown = path.display();
+    let text = std::fs::read_to_string(path).map_err(|error| format!("{shown}: {error}"))?;
+    let table: toml::Table = text.parse().map_err(|error| format!("{shown}: {error}"))?;
+    let mut values = Vec::new();
+    flatten("", &table, &mut values);
+    Ok(values)
+}
+
+fn flatten(prefix: &str, table: &toml::Table, values: &mut Vec<(String, String)>) {
+    for (key, value) in table {
+        let key = format!("{prefix}{key}");
+        match value {
+            toml::Value::Table(inner) => flatten(&format!("{key}."), inner, values),
+            toml::Value::String(text) => values.push((key, text.clone())),
+            toml::Value::Array(items) => {
+                let texts: Vec<String> = items
+                    .iter()
+                    .map(|item| item.as_str().map_or_else(|| item.to_string(), str::to_owned))
+                    .collect();
+                values.push((key, texts.join(",")));
+            }
+            other => values.push((key, other.to_string())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(file: &str, env: &[(&str, &str)], flags: &[(&str, &str)]) -> Result<Config, Vec<String>> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ringdown.toml");
+        std::fs::write(&path, file).unwrap();
+        let flags: Vec<(&str, String)> = flags.iter().map(|(k, v)| (*k, (*v).to_owned())).collect();
+        let env = env.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+        Config::load(Some(&path), env, &flags)
+    }
+
+    #[test]
+    fn later_sources_win() {
+        let file = "[http]\nlisten = \"127.0.0.1:1\"\n[nats]\nreplicas = 3\n[dialer.routes]\na = \"exec:true\"\n";
+        let env = [("RINGDOWN_HTTP_LISTEN", "127.0.0.1:2"), ("RINGDOWN_LOG", "debug")];
+        let config = load(file, &env, &[("http.listen", "127.0.0.1:3")]).unwrap();
+        assert_eq!(config.http_listen.port(), 3);
+        assert_eq!(config.nats_replicas, 3);
+        assert_eq!(config.routes["a"], "exec:true");
+    }
+
+    #[test]
+    fn all_problems_are_reported_at_once() {
+        let file = "colour = 1\n[http]\nlisten = \"nowhere\"\n[nats]\nreplicas = 9\n";
+        let problems = load(file, &[("RINGDOWN_DRAIN_SECONDS", "soon")], &[]).unwrap_err();
+        assert_eq!(problems.len(), 4, "{problems:?}");
+        for word in ["colour", "http.listen", "nats.replicas", "RINGDOWN_DRAIN_SECONDS"] {
+            assert!(problems.iter().any(|p| p.contains(word)), "{word}: {problems:?}");
+        }
+    }
+}

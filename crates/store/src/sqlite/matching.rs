@@ -1,0 +1,192 @@
+use std::time::Duration;
+
+use ringdown_domain::attempt::Verdict;
+use ringdown_domain::matching::{Candidate, IncomingCall, Judgement, judge};
+use ringdown_domain::run::{Event, Status};
+use ringdown_domain::{CallId, E164, OrganisationId, RunId, Timestamp};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row as _, SqliteConnection};
+
+use super::Sqlite;
+use super::ledger::insert;
+use super::rows::{from_json, status, window};
+use super::runs::{apply, load};
+use super::tenancy::reject;
+use crate::{Arrival, AttemptKind, Matched, NewAttempt, Reject, Result, Run, RunPatch};
+
+/// Finished runs are still an explanation for this long.
+const RECENT: Duration = Duration::from_secs(15 * 60);
+
+/// Candidates looked at for one call; pending runs come first.
+const MAX_CANDIDATES: i64 = 2000;
+
+fn candidate(row: &SqliteRow) -> Result<Candidate> {
+    Ok(Candidate {
+        run: RunId(row.try_get("id")?),
+        status: status(row.try_get("status")?)?,
+        window: window(row)?,
+        caller_ids: from_json("run", row.try_get("caller_ids")?)?,
+        call: row.try_get::<Option<String>, _>("call_id")?.map(CallId),
+    })
+}
+
+/// Runs on `number`, the call's own first if it was matched before, then oldest pending first.
+async fn candidates(
+    db: &mut SqliteConnection,
+    number: &E164,
+    call: &CallId,
+    now: Timestamp,
+) -> Result<Vec<Candidate>> {
+    let recent = i64::try_from(RECENT.as_micros()).unwrap_or(i64::MAX);
+    let rows = sqlx::query(
+        "SELECT id, status, opens_at, closes_at, caller_ids, call_id FROM runs \
+         WHERE number = $1 AND (status IN ('in_queue', 'pending', 'in_progress') \
+         OR updated_at >= $2) \
+         ORDER BY (call_id IS $3) DESC, (status = 'pending') DESC, \
+         (status IN ('in_queue', 'in_progress')) DESC, opens_at, id LIMIT $4",
+    )
+    .bind(number.as_str())
+    .bind(now.as_micros().saturating_sub(recent))
+    .bind(&call.0)
+    .bind(MAX_CANDIDATES)
+    .fetch_all(db)
+    .await?;
+    rows.iter().map(candidate).collect()
+}
+
+/// The pending run that a caller was meant to reach when it called another number.
+async fn expected_elsewhere(
+    db: &mut SqliteConnection,
+    from: &E164,
+    owner: Option<OrganisationId>,
+) -> Result<Option<Run>> {
+    let id: Option<i64> = sqlx::query_scalar(
+        "SELECT r.id FROM runs r WHERE r.status = 'pending' AND ($1 IS NULL OR r.org_id = $1) \
+         AND EXISTS (SELECT 1 FROM json_each(r.caller_ids) c WHERE c.value = $2) \
+         ORDER BY r.opens_at, r.id LIMIT 1",
+    )
+    .bind(owner.map(|org| org.0))
+    .bind(from.as_str())
+    .fetch_optional(&mut *db)
+    .await?;
+    match id {
+        Some(id) => Ok(Some(load(db, RunId(id)).await?)),
+        None => Ok(None),
+    }
+}
+
+pub(super) async fn match_call(
+    db: &Sqlite,
+    call: IncomingCall,
+    arrival: Arrival,
+    now: Timestamp,
+) -> Result<Matched> {
+    let mut tx = db.write().await?;
+    let (owner, runs) = match &call.to {
+        Ok(to) => {
+            let owner: Option<i64> =
+                sqlx::query_scalar("SELECT org_id FROM phone_numbers WHERE number = $1")
+                    .bind(to.as_str())
+                    .fetch_optional(&mut *tx)
+                    .await?;
+            (
+                owner.map(OrganisationId),
+                candidates(&mut tx, to, &call.call, now).await?,
+            )
+        }
+        Err(_) => (None, Vec::new()),
+    };
+    let mut judgement = judge(&call, owner.is_some(), &runs, now);
+    let mut run = match judgement.run {
+        Some(id) => Some(load(&mut tx, id).await?),
+        None => None,
+    };
+    let lost = matches!(
+        judgement.verdict,
+        Verdict::UnknownNumber | Verdict::NoPendingRun
+    );
+    if let (true, Ok(from)) = (lost, &call.from)
+        && let Some(meant) = expected_elsewhere(&mut tx, from, owner).await?
+    {
+        let (id, number) = (meant.id, &meant.number);
+        judgement.explanation = format!(
+            "{}; run {id} expects a call from {from} on {number}",
+            judgement.explanation
+        );
+        judgement.run = Some(id);
+        run = Some(meant);
+    }
+    if judgement.verdict == Verdict::Matched
+        && let Some(pending) = run.take_if(|run| run.status() == Status::Pending)
+    {
+        let event = Event::Matched {
+            call: call.call.clone(),
+            max_duration: Duration::from_millis(pending.script.max_duration_ms),
+        };
+        let transition = apply(&mut tx, pending, event, RunPatch::default(), now).await?;
+        run = Some(transition.run);
+    }
+    let treatment = rejection(&mut tx, run.as_ref()).await?;
+    let row = ledger_row(
+        &call,
+        arrival,
+        &judgement,
+        run.as_ref(),
+        owner,
+        treatment,
+        now,
+    );
+    insert(&mut tx, &row).await?;
+    tx.commit().await?;
+    Ok(Matched {
+        judgement,
+        run,
+        reject: treatment,
+    })
+}
+
+async fn rejection(db: &mut SqliteConnection, run: Option<&Run>) -> Result<Reject> {
+    let Some(run) = run else {
+        return Ok(Reject::Explicit);
+    };
+    let text: Option<String> = sqlx::query_scalar("SELECT reject FROM projects WHERE id = $1")
+        .bind(run.project.0)
+        .fetch_optional(db)
+        .await?;
+    text.map_or(Ok(Reject::Explicit), |text| reject(&text))
+}
+
+fn ledger_row(
+    call: &IncomingCall,
+    arrival: Arrival,
+    judgement: &Judgement,
+    run: Option<&Run>,
+    owner: Option<OrganisationId>,
+    treatment: Reject,
+    now: Timestamp,
+) -> NewAttempt {
+    let matched = judgement.verdict == Verdict::Matched;
+    let response = match treatment {
+        _ if matched => Some(200),
+        Reject::Explicit => judgement.verdict.sip_status(),
+        Reject::Silent => None,
+    };
+    NewAttempt {
+        attempt_id: arrival.attempt_id,
+        kind: AttemptKind::Invite,
+        at: now,
+        verdict: judgement.verdict.to_string(),
+        org: run.map(|run| run.org).or(owner),
+        run: judgement.run,
+        nearest: !matched && judgement.run.is_some(),
+        from_raw: arrival.from_raw,
+        from: call.from.clone().ok(),
+        to_raw: arrival.to_raw,
+        to: call.to.clone().ok(),
+        source: arrival.source,
+        sip_call_id: arrival.sip_call_id,
+        response,
+        explanation: judgement.explanation.clone(),
+        route: String::new(),
+    }
+}
