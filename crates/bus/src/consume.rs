@@ -157,7 +157,7 @@ impl Workers {
         let mut pause = Duration::from_millis(50);
         loop {
             if self.messages.is_none() {
-                match self.subscribe().await {
+                match subscribe(&self.consumer, self.options.batch).await {
                     Ok(messages) => self.messages = Some(messages),
                     Err(reason) => {
                         warn!(consumer = %self.options.durable, %reason, "cannot consume, will try again");
@@ -173,7 +173,7 @@ impl Workers {
             };
             match item {
                 Some(Ok(message)) => {
-                    if let Some(delivery) = self.read(message).await {
+                    if let Some(delivery) = read(message).await {
                         return delivery;
                     }
                 }
@@ -189,38 +189,37 @@ impl Workers {
             }
         }
     }
+}
 
-    async fn subscribe(&self) -> Result<Messages, String> {
-        let messages = self
-            .consumer
-            .stream()
-            .max_messages_per_batch(self.options.batch.max(1))
-            .expires(Duration::from_secs(30))
-            .heartbeat(Duration::from_secs(5))
-            .messages()
-            .await
-            .map_err(|error| error.to_string())?;
-        Ok(Box::pin(messages.map(|item| item.map_err(Into::into))))
-    }
+async fn subscribe(consumer: &PullConsumer, batch: usize) -> Result<Messages, String> {
+    let messages = consumer
+        .stream()
+        .max_messages_per_batch(batch.max(1))
+        .expires(Duration::from_secs(30))
+        .heartbeat(Duration::from_secs(5))
+        .messages()
+        .await
+        .map_err(|error| error.to_string())?;
+    Ok(Box::pin(messages.map(|item| item.map_err(Into::into))))
+}
 
-    /// Unusable messages are terminated, so that they are not delivered for ever.
-    async fn read(&self, message: jetstream::Message) -> Option<Delivery> {
-        match ringdown_proto::decode(&message.payload) {
-            Ok(envelope) => Some(Delivery {
-                delivered: message
-                    .info()
-                    .map_or(1, |info| u64::try_from(info.delivered).unwrap_or(1)),
-                span: trace::continued(message.headers.as_ref(), &message.subject),
-                envelope,
-                message,
-            }),
-            Err(error) => {
-                warn!(subject = %message.subject, %error, "dropped an unusable fact");
-                if let Err(error) = message.ack_with(AckKind::Term).await {
-                    warn!(%error, "an unusable fact will be delivered again");
-                }
-                None
+/// Unusable messages are terminated, so that they are not delivered for ever.
+async fn read(message: jetstream::Message) -> Option<Delivery> {
+    match ringdown_proto::decode(&message.payload) {
+        Ok(envelope) => Some(Delivery {
+            delivered: message
+                .info()
+                .map_or(1, |info| u64::try_from(info.delivered).unwrap_or(1)),
+            span: trace::continued(message.headers.as_ref(), &message.subject),
+            envelope,
+            message,
+        }),
+        Err(error) => {
+            warn!(subject = %message.subject, %error, "dropped an unusable fact");
+            if let Err(error) = message.ack_with(AckKind::Term).await {
+                warn!(%error, "an unusable fact will be delivered again");
             }
+            None
         }
     }
 }

@@ -1,1 +1,18 @@
-//! .
+//! The platform: owns the runs. REST server, run queue, call matching, deadlines.
+//!
+//! Contract:
+//! * The store is the truth. A transition and its outbox row are one transaction; the relay
+//!   publishes rows in order with `Nats-Msg-Id = <run>:<seq>`. Losing NATS stalls only the fan-out.
+//! * Admission is driven by events: a freed slot admits at once.
+//! * Facts from the bus are applied idempotently; what does not fit a run's state is ignored.
+//!
+//! Refuses: audio, SIP and dialing. Those are other roles, heard on the bus.
+
+mod engine;
+mod error;
+pub mod rest;
+mod score;
+
+pub use engine::Engine;
+pub use error::Error;
+pub use score::{Score, ScoreMetric, ScoreTurn};

@@ -16,11 +16,9 @@ pub(super) const RUN: &str = "r.*, o.slug AS team, b.name AS result_name";
 pub(super) const RUN_FROM: &str =
     " FROM runs r JOIN organisations o ON o.id = r.org_id JOIN batches b ON b.id = r.result_id ";
 
-pub(super) fn corrupt(what: &'static str, why: impl ToString) -> Error {
-    Error::Corrupt {
-        what,
-        why: why.to_string(),
-    }
+pub(super) fn corrupt(what: &'static str, why: impl std::fmt::Display) -> Error {
+    let why = why.to_string();
+    Error::Corrupt { what, why }
 }
 
 pub(super) fn from_json<T: DeserializeOwned>(what: &'static str, text: &str) -> Result<T> {

@@ -1,3 +1,4 @@
+use ringdown_domain::call::EndedReason;
 use ringdown_domain::run::{Event, State};
 use ringdown_domain::{AgentId, OrganisationId, ResultId, RunId, Timestamp};
 use sqlx::sqlite::SqliteRow;
@@ -179,7 +180,7 @@ async fn write_patch(db: &mut SqliteConnection, id: RunId, patch: RunPatch) -> R
          score = coalesce($4, score) WHERE id = $5",
     )
     .bind(patch.duration.map(millis))
-    .bind(patch.ended_reason.map(|reason| reason.as_str()))
+    .bind(patch.ended_reason.map(EndedReason::as_str))
     .bind(patch.recording)
     .bind(score.map(|score| to_json("run", score)).transpose()?)
     .bind(id.0)

@@ -1,0 +1,166 @@
+use std::sync::Arc;
+
+use ringdown_bus::{MatchCall, MatchCalls, now};
+use ringdown_domain::attempt::Verdict;
+use ringdown_domain::matching::IncomingCall;
+use ringdown_domain::{CallId, E164, RunId};
+use ringdown_proto::v1::{CallScript, MatchReply, MatchRequest};
+use ringdown_store::{Arrival, AttemptKind, Matched, NewAttempt, Reject, Run};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::{Instrument as _, info, info_span, warn};
+
+use super::Engine;
+use crate::Error;
+
+/// Matches worked on at once; more wait in the connection.
+const CONCURRENCY: usize = 64;
+
+/// Answers the testing agents' question which run a call belongs to.
+pub(super) struct Service {
+    calls: MatchCalls,
+}
+
+impl Service {
+    pub(super) async fn start(engine: &Engine) -> Result<Self, Error> {
+        Ok(Self {
+            calls: engine.0.bus.match_calls().await?,
+        })
+    }
+
+    pub(super) async fn run(mut self, engine: Engine, stop: CancellationToken) {
+        let permits = Arc::new(Semaphore::new(CONCURRENCY));
+        let mut working = JoinSet::new();
+        loop {
+            while working.try_join_next().is_some() {}
+            let next = async {
+                let permit = Arc::clone(&permits).acquire_owned().await.ok()?;
+                Some((permit, self.calls.next().await?))
+            };
+            let Some(Some((permit, call))) = stop.run_until_cancelled(next).await else {
+                break;
+            };
+            let engine = engine.clone();
+            let span = info_span!("match", call_id = %call.request.call_id);
+            let work = async move {
+                answer(&engine, call).await;
+                drop(permit);
+            };
+            working.spawn(work.instrument(span));
+        }
+        while working.join_next().await.is_some() {}
+    }
+}
+
+async fn answer(engine: &Engine, call: MatchCall) {
+    let reply = match decide(engine, &call.request).await {
+        Ok(reply) => reply,
+        // No reply: the testing agent asks again, and a call that cannot be matched is refused as
+        // temporarily unavailable instead of being explained wrongly.
+        Err(error) => {
+            warn!(%error, "cannot match a call");
+            return;
+        }
+    };
+    if let Err(error) = call.reply(&reply).await {
+        warn!(%error, "cannot answer a match request");
+    }
+}
+
+async fn decide(engine: &Engine, request: &MatchRequest) -> Result<MatchReply, Error> {
+    let number = |raw: &str| E164::normalise(raw).map_err(|_| raw.to_owned());
+    let call = IncomingCall {
+        call: CallId(request.call_id.clone()),
+        from: number(&request.from_raw),
+        to: number(&request.to_raw),
+        hint: (request.hinted_run > 0).then_some(RunId(request.hinted_run)),
+    };
+    if let Some(verdict) = Verdict::parse(&request.decided_verdict) {
+        return record(engine, request, call, verdict).await;
+    }
+    let arrival = Arrival {
+        attempt_id: request.call_id.clone(),
+        from_raw: request.from_raw.clone(),
+        to_raw: request.to_raw.clone(),
+        source: request.source.clone(),
+        sip_call_id: request.sip_call_id.clone(),
+    };
+    let matched = engine.0.store.match_call(call, arrival, now()).await?;
+    engine.changed();
+    info!(verdict = %matched.verdict(), why = %matched.judgement.explanation, "call arrived");
+    Ok(reply(&matched))
+}
+
+/// The testing agent has decided already: only the ledger hears of it.
+async fn record(
+    engine: &Engine,
+    request: &MatchRequest,
+    call: IncomingCall,
+    verdict: Verdict,
+) -> Result<MatchReply, Error> {
+    let explanation = match verdict {
+        Verdict::AtCapacity => "the testing agent had no capacity for one more call",
+        Verdict::UntrustedSource => "the call came from an address outside the trunk list",
+        _ => "the testing agent refused the call",
+    };
+    let sip_status = verdict.sip_status();
+    engine
+        .0
+        .store
+        .record_attempt(NewAttempt {
+            attempt_id: request.call_id.clone(),
+            kind: AttemptKind::Invite,
+            at: now(),
+            verdict: verdict.to_string(),
+            org: None,
+            run: None,
+            nearest: false,
+            from_raw: request.from_raw.clone(),
+            from: call.from.ok(),
+            to_raw: request.to_raw.clone(),
+            to: call.to.ok(),
+            source: request.source.clone(),
+            sip_call_id: request.sip_call_id.clone(),
+            response: sip_status,
+            explanation: explanation.to_owned(),
+            route: String::new(),
+        })
+        .await?;
+    Ok(MatchReply {
+        verdict: verdict.to_string(),
+        explanation: explanation.to_owned(),
+        sip_status: sip_status.map_or(0, u32::from),
+        ..MatchReply::default()
+    })
+}
+
+fn reply(matched: &Matched) -> MatchReply {
+    let verdict = matched.verdict();
+    let run = matched.run.as_ref();
+    let refused = verdict.sip_status();
+    let sip_status = match (matched.reject, refused) {
+        (Reject::Explicit, Some(status)) => u32::from(status),
+        _ => 0,
+    };
+    MatchReply {
+        verdict: verdict.to_string(),
+        explanation: matched.judgement.explanation.clone(),
+        run_id: run.map_or(0, |run| run.id.0),
+        team: run.map_or_else(String::new, |run| run.team.to_string()),
+        sip_status,
+        script: run.filter(|_| verdict == Verdict::Matched).map(script),
+    }
+}
+
+fn script(run: &Run) -> CallScript {
+    let millis = |ms: u64| i64::try_from(ms).unwrap_or(i64::MAX);
+    CallScript {
+        first_message: run.script.first_message.clone(),
+        replies: run.script.replies.clone(),
+        closing: run.script.closing.clone(),
+        max_duration_ms: millis(run.script.max_duration_ms),
+        silence_timeout_ms: millis(run.script.silence_timeout_ms),
+        language: run.script.language.clone(),
+    }
+}

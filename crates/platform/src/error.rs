@@ -1,0 +1,13 @@
+/// Why the platform could not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The store failed or refused.
+    #[error(transparent)]
+    Store(#[from] ringdown_store::Error),
+    /// The bus failed.
+    #[error(transparent)]
+    Bus(#[from] ringdown_bus::Error),
+    /// The REST server could not go on.
+    #[error("serve the REST API: {0}")]
+    Http(#[from] std::io::Error),
+}
