@@ -34,6 +34,6 @@ mod service;
 
 pub use error::Error;
 pub use network::{InvalidNetwork, Network};
-pub use options::Options;
+pub use options::{Detector, Options};
 pub use recording::{RecordingSink, SinkError};
 pub use service::{Handle, Service};

@@ -97,5 +97,4 @@ impl Metrics {
     pub(crate) fn ended(&self, reason: EndedReason) {
         self.ended.with_label_values(&[reason.as_str()]).inc();
     }
-
 }

@@ -4,6 +4,17 @@ use std::path::PathBuf;
 use crate::script::Timing;
 use crate::{Error, Network};
 
+/// How speech of the agent is told from silence.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Detector {
+    /// By level: cheap, hears test tones too, right for clean lines, wrong in noise.
+    #[default]
+    Level,
+    /// By a small neural network behind a level gate: right in noise, deaf to tones, about 1,300
+    /// talking calls per core.
+    Speech,
+}
+
 /// How to run the testing agent.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -19,6 +30,8 @@ pub struct Options {
     pub folder: PathBuf,
     /// When the testing agent speaks.
     pub timing: Timing,
+    /// How it hears the agent.
+    pub detector: Detector,
 }
 
 impl Options {
@@ -31,6 +44,7 @@ impl Options {
             max_calls: 2_000,
             folder: folder.into(),
             timing: Timing::default(),
+            detector: Detector::default(),
         }
     }
 

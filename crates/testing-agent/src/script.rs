@@ -67,7 +67,10 @@ pub enum Prompt {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
     /// Time passed. Needed every 20 ms or so, for the rules that depend on time alone.
-    Tick,
+    Tick {
+        /// There is sound right now that may become speech of the agent: a bad moment to start.
+        hearing: bool,
+    },
     /// The agent began to talk, at this moment or shortly before.
     SpeechStarted {
         /// Where its speech begins.
@@ -111,10 +114,15 @@ pub struct Script {
     /// What is said next; `None` once the closing was begun.
     next: Option<Prompt>,
     speaking: Option<Prompt>,
+    /// A turn of the agent answered what we said, so something is to be said in turn.
+    owed: bool,
+    hearing: bool,
     /// Where our last prompt ended.
     our_end: Option<Duration>,
     /// The agent's present turn.
     turn: Option<Turn>,
+    /// Where the agent's last reported turn ended.
+    last_turn_end: Duration,
     /// The end of the last sound of either side.
     last_sound: Duration,
     hang_up_at: Option<Duration>,
@@ -142,8 +150,11 @@ impl Script {
             now: Duration::ZERO,
             next: Some(next),
             speaking: None,
+            owed: false,
+            hearing: false,
             our_end: None,
             turn: None,
+            last_turn_end: Duration::ZERO,
             last_sound: Duration::ZERO,
             hang_up_at: None,
             over: false,
@@ -159,7 +170,7 @@ impl Script {
         }
         self.now = self.now.max(at);
         match event {
-            Event::Tick => {}
+            Event::Tick { hearing } => self.hearing = hearing,
             Event::SpeechStarted { start } => self.speech_started(start, &mut actions),
             Event::SpeechEnded { end } => {
                 if let Some(turn) = &mut self.turn {
@@ -206,6 +217,7 @@ impl Script {
                 // The pause was long enough, only no tick came to notice. The agent talks again, so
                 // it keeps the floor.
                 let end = turn.end.unwrap_or(start);
+                self.last_turn_end = end;
                 actions.push(Action::AgentTurn {
                     start: turn.start,
                     end,
@@ -214,16 +226,10 @@ impl Script {
             }
             None => {
                 // Turns never overlap, whatever the detector says.
-                let start = start.max(self.last_turn_end());
+                let start = start.max(self.last_turn_end);
                 self.turn = Some(Turn { start, end: None });
             }
         }
-    }
-
-    fn last_turn_end(&self) -> Duration {
-        // A closed turn ended at least `reply_delay` before it was closed, and sound before `now`
-        // other than ours is part of some turn.
-        self.last_sound.min(self.now)
     }
 
     fn advance(&mut self, actions: &mut Vec<Action>) {
@@ -236,8 +242,8 @@ impl Script {
         if self.hang_up_at.is_some_and(|at| self.now >= at) {
             return self.hang_up(EndedReason::TestingAgentEnded, actions);
         }
-        let answered = self.close_turn(actions);
-        if self.speaking.is_none() && self.next.is_some() && (answered || self.is_due()) {
+        self.close_turn(actions);
+        if self.speaking.is_none() && self.next.is_some() && self.is_due() {
             return self.say_next(actions);
         }
         let silent = self.speaking.is_none() && self.turn.is_none_or(|turn| turn.end.is_some());
@@ -247,32 +253,38 @@ impl Script {
         }
     }
 
-    /// Closes the agent's turn once its pause is long enough. Returns whether it answered what we
-    /// said last.
-    fn close_turn(&mut self, actions: &mut Vec<Action>) -> bool {
+    /// Closes the agent's turn once its pause is long enough.
+    fn close_turn(&mut self, actions: &mut Vec<Action>) {
         let Some(Turn {
             start,
             end: Some(end),
         }) = self.turn
         else {
-            return false;
+            return;
         };
         if self.now < end + self.timing.reply_delay {
-            return false;
+            return;
         }
         self.turn = None;
+        self.last_turn_end = end;
         actions.push(Action::AgentTurn { start, end });
-        self.our_end.is_none_or(|ours| end > ours)
+        if self.our_end.is_none_or(|ours| end > ours) && self.speaking.is_none() {
+            self.owed = true;
+        }
     }
 
-    /// Whether something is to be said without a turn of the agent having ended.
+    /// Whether something is to be said now.
     fn is_due(&self) -> bool {
+        let opening = self.next == Some(Prompt::First);
         let first_at = self.timing.first_delay;
-        let waiting_since = match (self.next, self.turn) {
-            (Some(Prompt::First), None) => return self.now >= first_at,
-            (Some(Prompt::First), Some(_)) => first_at,
-            (_, Some(Turn { start, end: None })) => start.max(self.our_end.unwrap_or_default()),
-            _ => return false,
+        let waiting_since = match self.turn {
+            None => {
+                let wanted = self.owed || (opening && self.now >= first_at);
+                return wanted && !self.hearing;
+            }
+            Some(_) if opening => first_at,
+            Some(Turn { start, end: None }) => start.max(self.our_end.unwrap_or_default()),
+            Some(_) => return false,
         };
         self.now >= waiting_since.saturating_add(self.timing.max_wait)
     }
@@ -288,6 +300,7 @@ impl Script {
         if prompt == Prompt::Closing && !self.plan.closing {
             return self.hang_up(EndedReason::TestingAgentEnded, actions);
         }
+        self.owed = false;
         self.speaking = Some(prompt);
         actions.push(Action::Say(prompt));
     }

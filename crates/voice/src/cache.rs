@@ -1,23 +1,20 @@
 //! Rendered prompts in memory and on disk.
 
-use crate::{Error, SAMPLE_RATE, Synthesizer, VoiceOptions, synthesis::prepare};
+use crate::{
+    Error, Synthesizer, VoiceOptions,
+    disk::{prune, read, usage, write},
+    synthesis::prepare,
+};
 use async_trait::async_trait;
 use sha2::{Digest as _, Sha256};
 use std::{
     collections::{BTreeMap, HashMap},
-    fs, io,
-    path::{Path, PathBuf},
+    io,
+    path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 use tokio::time::timeout;
-
-const SPEC: hound::WavSpec = hound::WavSpec {
-    channels: 1,
-    sample_rate: SAMPLE_RATE,
-    bits_per_sample: 16,
-    sample_format: hound::SampleFormat::Int,
-};
 
 /// Settings of [`Cached`].
 #[derive(Debug, Clone)]
@@ -108,7 +105,7 @@ impl<S: Synthesizer> Cached<S> {
         lock
     }
 
-    async fn from_disk(&self, key: &str) -> Option<Arc<[i16]>> {
+    async fn load(&self, key: &str) -> Option<Arc<[i16]>> {
         let path = self.options.folder.as_deref()?.join(format!("{key}.wav"));
         let read = tokio::task::spawn_blocking(move || (read(&path), path)).await;
         match read {
@@ -124,7 +121,7 @@ impl<S: Synthesizer> Cached<S> {
         }
     }
 
-    async fn to_disk(&self, key: &str, samples: Arc<[i16]>) {
+    async fn keep(&self, key: &str, samples: Arc<[i16]>) {
         let Some(folder) = self.options.folder.clone() else {
             return;
         };
@@ -152,7 +149,7 @@ impl<S: Synthesizer> Cached<S> {
         match written {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
-                tracing::warn!(%error, folder = shown, "failed to keep a prompt on disk; check space and permissions")
+                tracing::warn!(%error, folder = shown, "failed to keep a prompt on disk; check space and permissions");
             }
             Err(error) => tracing::warn!(%error, folder = shown, "failed to keep a prompt on disk"),
         }
@@ -182,11 +179,11 @@ impl<S: Synthesizer> Synthesizer for Cached<S> {
         if let Some(samples) = lock(&self.memory).get(&key) {
             return Ok(samples);
         }
-        let samples = match self.from_disk(&key).await {
+        let samples = match self.load(&key).await {
             Some(samples) => samples,
             None => {
                 let samples = self.inner.synthesize(&text, voice).await?;
-                self.to_disk(&key, Arc::clone(&samples)).await;
+                self.keep(&key, Arc::clone(&samples)).await;
                 samples
             }
         };
@@ -257,97 +254,12 @@ impl Memory {
     }
 }
 
-/// `None` when the prompt is not there.
-fn read(path: &Path) -> Result<Option<Vec<i16>>, hound::Error> {
-    let file = match fs::OpenOptions::new().read(true).write(true).open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        // A read-only cache still serves; only its order of eviction suffers.
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => fs::File::open(path)?,
-        Err(error) => return Err(error.into()),
-    };
-    if let Err(error) = file.set_modified(SystemTime::now()) {
-        tracing::debug!(%error, path = %path.display(), "failed to mark a cached prompt as used");
-    }
-    let reader = hound::WavReader::new(io::BufReader::new(file))?;
-    if reader.spec() != SPEC || reader.len() == 0 {
-        return Err(hound::Error::Unsupported);
-    }
-    reader.into_samples().collect::<Result<_, _>>().map(Some)
-}
-
-/// Writes beside and renames, so that a reader sees all or nothing. Returns the size of the file.
-fn write(folder: &Path, name: &str, samples: &[i16]) -> io::Result<u64> {
-    fs::create_dir_all(folder)?;
-    let mut file = tempfile::Builder::new()
-        .prefix(".rendering-")
-        .tempfile_in(folder)?;
-    let wav = |error| match error {
-        hound::Error::IoError(error) => error,
-        other => io::Error::other(other),
-    };
-    let mut writer =
-        hound::WavWriter::new(io::BufWriter::new(file.as_file_mut()), SPEC).map_err(wav)?;
-    for &sample in samples {
-        writer.write_sample(sample).map_err(wav)?;
-    }
-    writer.finalize().map_err(wav)?;
-    let bytes = file.as_file().metadata()?.len();
-    file.persist(folder.join(name))
-        .map_err(|error| error.error)?;
-    Ok(bytes)
-}
-
-struct Stored {
-    used: SystemTime,
-    bytes: u64,
-    path: PathBuf,
-}
-
-fn usage(folder: &Path) -> io::Result<Vec<Stored>> {
-    let mut files = Vec::new();
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        let path = entry.path();
-        if path.extension().is_none_or(|extension| extension != "wav") {
-            continue;
-        }
-        match entry.metadata() {
-            Ok(meta) => files.push(Stored {
-                used: meta.modified()?,
-                bytes: meta.len(),
-                path,
-            }),
-            // Another process pruned it in between.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(files)
-}
-
-/// Removes the least recently used prompts until nine tenths of `limit` are left, and returns what is left.
-fn prune(folder: &Path, limit: u64) -> io::Result<u64> {
-    let mut files = usage(folder)?;
-    files.sort_by_key(|file| file.used);
-    let mut total: u64 = files.iter().map(|file| file.bytes).sum();
-    for file in files {
-        if total <= limit / 10 * 9 {
-            break;
-        }
-        match fs::remove_file(&file.path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => total = total.saturating_sub(file.bytes),
-        }
-    }
-    Ok(total)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::Tone;
     use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::{fs, path::Path};
 
     /// Counts renderings and takes long enough for requests to meet.
     #[derive(Debug, Default)]

@@ -1,9 +1,6 @@
 //! Speech in 20 ms frames.
 
-use crate::{
-    energy::{SILENCE_DBFS, level_dbfs},
-    resample::Upsampler,
-};
+use crate::energy::{SILENCE_DBFS, level_dbfs};
 use std::time::Duration;
 
 /// Samples in one frame.
@@ -93,10 +90,14 @@ impl Default for EarshotOptions {
 }
 
 /// The `earshot` network behind an energy gate: a line that is silent costs next to nothing.
+///
+/// The network wants 16 kHz. Each sample is given to it twice, on purpose: the mirror image this leaves above 4 kHz stands in for
+/// the upper half of the band, which the network expects to find filled. Measured on flite speech and white noise (median
+/// score): with a clean interpolation filter speech 0.90, noise at -30 dBFS 0.72 and at -20 dBFS 0.70; with repeated samples
+/// 0.94, 0.24 and 0.30.
 pub struct Earshot {
     options: EarshotOptions,
     network: Box<earshot::Detector>,
-    upsampler: Upsampler,
     /// Audio at 16 kHz that waits for a whole prediction.
     pending: Vec<i16>,
     /// The newest frames below the gate, oldest first, while the network rests.
@@ -128,7 +129,6 @@ impl Earshot {
         Self {
             options,
             network: earshot::Detector::default_boxed(),
-            upsampler: Upsampler::new(),
             pending: Vec::with_capacity(2 * NETWORK_SAMPLES + FRAME_SAMPLES),
             lead: Vec::with_capacity(LEAD_FRAMES),
             quiet: REST_AFTER,
@@ -138,7 +138,8 @@ impl Earshot {
 
     /// Lets the network hear a frame; its highest score of the frame becomes the probability.
     fn hear(&mut self, frame: &Frame) {
-        self.upsampler.push(frame, &mut self.pending);
+        self.pending
+            .extend(frame.iter().flat_map(|&sample| [sample, sample]));
         let mut best = None::<f32>;
         for chunk in self.pending.chunks_exact(NETWORK_SAMPLES) {
             let score = self.network.predict_i16(chunk);
@@ -158,7 +159,6 @@ impl Earshot {
 
     fn wake(&mut self) {
         self.network.reset();
-        self.upsampler.reset();
         self.pending.clear();
         for frame in std::mem::take(&mut self.lead) {
             self.hear(&frame);

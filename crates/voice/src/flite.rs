@@ -236,7 +236,9 @@ fn finish(path: &Path, said: &str) -> Result<Vec<i16>, Error> {
         )));
     }
     let wav = |error: hound::Error| engine(format!("its output is no usable WAV: {error}"));
-    let reader = hound::WavReader::open(path).map_err(wav)?;
+    let mut bytes = fs::read(path).map_err(|error| Error::io("read", path, error))?;
+    repair(&mut bytes);
+    let reader = hound::WavReader::new(bytes.as_slice()).map_err(wav)?;
     let spec = reader.spec();
     if spec.channels != 1
         || spec.bits_per_sample != 16
@@ -264,6 +266,17 @@ fn finish(path: &Path, said: &str) -> Result<Vec<i16>, Error> {
     }
     normalise(&mut samples, LEVEL_DBFS);
     Ok(samples)
+}
+
+/// flite 2.2 writes the byte rate of a 16 kHz file (offset 28) also for its 8 kHz voices when it reads the text from a file.
+fn repair(wav: &mut [u8]) {
+    let rate = wav
+        .get(24..28)
+        .and_then(|rate| rate.try_into().ok())
+        .map(u32::from_le_bytes);
+    if let (Some(rate), Some(byte_rate)) = (rate, wav.get_mut(28..32)) {
+        byte_rate.copy_from_slice(&rate.saturating_mul(2).to_le_bytes());
+    }
 }
 
 #[async_trait]

@@ -17,6 +17,7 @@
 
 mod cache;
 mod detect;
+mod disk;
 mod energy;
 mod error;
 mod flite;
@@ -33,7 +34,7 @@ pub use detect::{
 pub use energy::{level_dbfs, normalise};
 pub use error::Error;
 pub use flite::{Flite, FliteOptions};
-pub use resample::{Upsampler, decimate_by_two};
+pub use resample::decimate_by_two;
 pub use segments::{Segment, SegmentOptions, audible_threshold, segments};
 pub use synthesis::{MAX_TEXT_CHARS, Synthesizer, VoiceOptions};
 pub use tone::Tone;

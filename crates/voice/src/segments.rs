@@ -9,7 +9,7 @@ use std::time::Duration;
 /// Frames of the audible flavour are shorter than those of a network: edges within 10 ms.
 const BLOCK: Duration = Duration::from_millis(10);
 const BLOCK_SAMPLES: usize = FRAME_SAMPLES / 2;
-/// How far the edges of detected speech may move to where the sound begins and ends.
+/// How far the edges of detected speech move at most to where the sound begins and ends.
 const REACH: Duration = Duration::from_millis(120);
 
 /// A stretch of sound, from the beginning of the channel; `start < end`.
@@ -69,8 +69,8 @@ impl SegmentOptions {
 
 /// Finds the segments of `samples` in order, without overlap.
 ///
-/// Speech edges are moved outwards by up to 120 ms to where the sound itself begins and ends, since the network needs a few
-/// frames to make up its mind.
+/// Speech edges are moved by up to 120 ms to where the sound itself begins and ends, since the network needs a few frames to make
+/// up its mind.
 #[must_use]
 pub fn segments(samples: &[i16], options: &SegmentOptions) -> Vec<Segment> {
     match options.flavour {
@@ -158,21 +158,28 @@ fn collect(
     found
 }
 
-/// Moves the edges of `speech` outwards to those of the audible stretches they lie in, at most by [`REACH`].
+/// Moves the edges of `speech` to those of the audible stretches they lie in, by at most [`REACH`].
 fn settle(speech: Vec<Segment>, audible: &[Segment], max_pause: Duration) -> Vec<Segment> {
     let mut settled: Vec<Segment> = Vec::with_capacity(speech.len());
-    for segment in speech {
-        let Segment { mut start, mut end } = segment;
-        let touches = |sound: &&Segment| sound.start < segment.end && segment.start < sound.end;
-        for sound in audible.iter().filter(touches) {
-            start = start.min(sound.start.max(segment.start.saturating_sub(REACH)));
-            end = end.max(sound.end.min(segment.end.saturating_add(REACH)));
-        }
+    for Segment { start, end } in speech {
+        let mut sounds = audible
+            .iter()
+            .filter(|sound| sound.start < end && start < sound.end);
+        let first = sounds.next();
+        let last = sounds.next_back().or(first);
+        let near = |edge: Duration, to: Duration| {
+            to.clamp(edge.saturating_sub(REACH), edge.saturating_add(REACH))
+        };
+        let moved = Segment {
+            start: first.map_or(start, |sound| near(start, sound.start)),
+            end: last.map_or(end, |sound| near(end, sound.end)),
+        };
         match settled.last_mut() {
-            Some(last) if start.saturating_sub(last.end) < max_pause => {
-                last.end = last.end.max(end)
+            Some(last) if moved.start.saturating_sub(last.end) < max_pause => {
+                last.end = last.end.max(moved.end);
             }
-            _ => settled.push(Segment { start, end }),
+            _ if moved.start < moved.end => settled.push(moved),
+            _ => {}
         }
     }
     settled

@@ -1,5 +1,7 @@
 //! The real flite program. A machine without it gets the command that installs it as the failure.
 
+#![expect(clippy::unwrap_used, reason = "test helpers outside #[test] functions")]
+
 use ringdown_voice::{
     CacheOptions, Cached, Error, Flite, FliteOptions, SAMPLE_RATE, Synthesizer, VoiceOptions,
     level_dbfs,

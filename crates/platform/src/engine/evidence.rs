@@ -45,7 +45,11 @@ pub(super) fn explain(run: &Run, attempts: &[Attempt]) -> String {
 }
 
 fn callers(run: &Run) -> String {
-    let texts: Vec<&str> = run.caller_ids.iter().map(|n| n.as_str()).collect();
+    let texts: Vec<&str> = run
+        .caller_ids
+        .iter()
+        .map(ringdown_domain::E164::as_str)
+        .collect();
     texts.join(" or ")
 }
 

@@ -1,1 +1,162 @@
-//! REST.
+//! The REST API: the reference service's, plus our own additions under `/ringdown/v1/`.
+//!
+//! Paths are served with and without the `-external` suffix and the trailing slash. Every error is
+//! JSON: `{"field": ["message"]}` for fields, `{"detail": "message"}` otherwise.
+
+mod agents;
+mod auth;
+mod body;
+mod error;
+mod health;
+mod numbers;
+mod own;
+mod pages;
+mod paths;
+mod profiles;
+mod results;
+mod runs;
+mod scenarios;
+mod template;
+mod trigger;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::routing::{get, post, put};
+use ringdown_store::{Artefacts, Store};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt as _;
+use tower::util::MapRequest;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::timeout::TimeoutLayer;
+
+pub use auth::{ApiKey, hash_key};
+pub use health::Health;
+
+use crate::{Engine, Error};
+
+/// Longest a request may take, body and all.
+const REQUEST_DEADLINE: Duration = Duration::from_secs(60);
+
+/// What the handlers share.
+#[derive(Clone)]
+pub struct State {
+    /// The engine.
+    pub engine: Engine,
+    /// Recordings.
+    pub artefacts: Artefacts,
+    /// What the health pages report.
+    pub health: Arc<Health>,
+}
+
+impl State {
+    fn store(&self) -> &dyn Store {
+        self.engine.store().as_ref()
+    }
+}
+
+/// The API as a service: paths are normalised before they are routed.
+pub type Api = MapRequest<Router, fn(Request) -> Request>;
+
+/// Builds the API.
+pub fn api(state: State) -> Api {
+    let reference = Router::new()
+        .route("/v1/aiagents", get(agents::list).post(agents::create))
+        .route(
+            "/v1/aiagents/{id}",
+            get(agents::read)
+                .put(agents::replace)
+                .patch(agents::change)
+                .delete(agents::delete),
+        )
+        .route(
+            "/v1/scenarios",
+            get(scenarios::list).post(scenarios::create),
+        )
+        .route("/v1/scenarios/run_scenarios", post(trigger::run_scenarios))
+        .route(
+            "/v1/scenarios/{id}",
+            get(scenarios::read)
+                .put(scenarios::replace)
+                .patch(scenarios::change)
+                .delete(scenarios::delete),
+        )
+        .route(
+            "/v1/test-profiles",
+            get(profiles::list).post(profiles::create),
+        )
+        .route(
+            "/v1/test-profiles/{id}",
+            get(profiles::read)
+                .put(profiles::replace)
+                .patch(profiles::change)
+                .delete(profiles::delete),
+        )
+        .route("/v1/phone-numbers", get(numbers::list))
+        .route("/v1/phone-numbers/inbound", get(numbers::inbound))
+        .route("/v1/phone-numbers/check_occupancy", get(numbers::occupancy))
+        .route("/v1/phone-numbers/{id}", get(numbers::read))
+        .route("/v1/runs", get(runs::list))
+        .route("/v1/runs/bulk", get(runs::bulk))
+        .route("/v1/runs/{id}", get(runs::read))
+        .route("/v1/runs/{id}/end_call", post(runs::end_call))
+        .route("/v1/results", get(results::list))
+        .route("/v1/results/{id}", get(results::read))
+        .route("/v1/results/{id}/end_calls", post(results::end_calls));
+    let ours = Router::new()
+        .route("/phone-numbers", post(own::add_number))
+        .route(
+            "/phone-numbers/{id}",
+            axum::routing::delete(own::delete_number),
+        )
+        .route("/attempts", get(own::attempts))
+        .route("/organizations", post(own::create_organisation))
+        .route(
+            "/organizations/current",
+            get(own::organisation).patch(own::change_organisation),
+        )
+        .route("/projects", get(own::projects).post(own::create_project))
+        .route(
+            "/projects/{id}",
+            get(own::project).patch(own::change_project),
+        )
+        .route("/agents/{id}/dial-route", put(own::set_dial_route))
+        .route("/queue", get(own::queue))
+        .route("/runs/{id}/recording", get(own::recording));
+    let keyed = Router::new()
+        .nest("/test_framework", reference)
+        .nest("/ringdown/v1", ours)
+        .layer(from_fn_with_state(state.clone(), auth::require));
+    let router = Router::new()
+        .merge(keyed)
+        .route("/healthz", get(health::alive))
+        .route("/readyz", get(health::ready))
+        .route("/metrics", get(health::metrics))
+        .fallback(error::unknown_path)
+        .method_not_allowed_fallback(error::method_not_allowed)
+        .layer(from_fn(error::shape))
+        .layer(CatchPanicLayer::custom(error::panicked))
+        .layer(TimeoutLayer::with_status_code(
+            StatusCode::REQUEST_TIMEOUT,
+            REQUEST_DEADLINE,
+        ))
+        .with_state(state);
+    router.map_request(paths::normalise as fn(Request) -> Request)
+}
+
+/// Serves the API on `listener` until `stop`; requests in flight are finished.
+///
+/// # Errors
+/// [`Error::Http`] if the listener fails.
+pub async fn serve(listener: TcpListener, api: Api, stop: CancellationToken) -> Result<(), Error> {
+    let service = axum::ServiceExt::<Request>::into_make_service(api);
+    axum::serve(listener, service)
+        .with_graceful_shutdown(async move { stop.cancelled().await })
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,198 @@
+use axum::Json;
+use axum::extract::{Path, State as Extract};
+use axum::http::StatusCode;
+use ringdown_api as wire;
+use ringdown_bus::now;
+use ringdown_domain::{AgentId, OrganisationId, ProjectId};
+use ringdown_store::{Agent, AgentFilter, NewAgent};
+
+use super::State;
+use super::body::Fields;
+use super::error::{Answer, Failure};
+use super::pages::{Asked, time};
+
+/// Fields only the server writes, and secrets that this product neither needs nor keeps.
+const READ_ONLY: &[&str] = &[
+    "id",
+    "organization",
+    "knowledge_base_files",
+    "enabled_personalities",
+    "created_at",
+    "updated_at",
+];
+
+/// Provider credentials are not stored: no part of this product calls the provider with them.
+fn is_secret(name: &str) -> bool {
+    ["_api_key", "_secret", "_token", "_auth"]
+        .iter()
+        .any(|end| name.ends_with(end))
+        || name == "websocket_headers"
+}
+
+pub(super) fn show(agent: Agent) -> wire::Agent {
+    wire::Agent {
+        id: agent.id.0,
+        project: Some(agent.project.0),
+        agent_name: agent.name,
+        inbound: agent.inbound,
+        contact_number: agent
+            .contact_number
+            .map_or_else(String::new, |number| number.to_string()),
+        outbound_numbers: agent
+            .outbound_numbers
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
+        created_at: time(agent.created_at),
+        updated_at: time(agent.updated_at),
+        other: agent.extra,
+    }
+}
+
+/// The project of an object: the one named, or the organisation's first.
+pub(super) async fn project_or_first(
+    state: &State,
+    org: OrganisationId,
+    named: Option<i64>,
+) -> Answer<ProjectId> {
+    let projects = state.store().projects(org).await?;
+    let wanted = match named {
+        Some(id) => projects.iter().find(|project| project.id.0 == id),
+        None => projects.first(),
+    };
+    wanted
+        .map(|project| project.id)
+        .ok_or_else(|| Failure::field("project", "There is no such project in your organisation."))
+}
+
+pub(super) async fn list(
+    Extract(state): Extract<State>,
+    asked: Asked,
+) -> Answer<Json<wire::Page<wire::Agent>>> {
+    let page = asked.page()?;
+    let filter = AgentFilter {
+        project: asked.query_id("project_id")?.map(ProjectId),
+        name_contains: asked.query("q").map(str::to_owned),
+    };
+    let listing = state
+        .store()
+        .agents(asked.principal.org, filter, page)
+        .await?;
+    Ok(Json(asked.listing(page, listing, show)?))
+}
+
+pub(super) async fn read(
+    Extract(state): Extract<State>,
+    Path(id): Path<i64>,
+    asked: Asked,
+) -> Answer<Json<wire::Agent>> {
+    let agent = state
+        .store()
+        .agent(asked.principal.org, AgentId(id))
+        .await?;
+    Ok(Json(show(agent)))
+}
+
+pub(super) async fn create(
+    Extract(state): Extract<State>,
+    asked: Asked,
+    mut fields: Fields,
+) -> Answer<(StatusCode, Json<wire::Agent>)> {
+    let name = fields.required_text("agent_name", 255);
+    if !fields.has("inbound") {
+        fields.require("inbound");
+    }
+    let inbound = fields.boolean("inbound");
+    let contact_number = fields.number("contact_number");
+    let outbound_numbers = fields.numbers("outbound_numbers");
+    let project = fields.id("project");
+    fields.check()?;
+    let project = project_or_first(&state, asked.principal.org, project).await?;
+    let mut extra = fields.rest(READ_ONLY);
+    extra.retain(|name, _| !is_secret(name));
+    let new = NewAgent {
+        org: asked.principal.org,
+        project,
+        name: name.unwrap_or_default(),
+        inbound: inbound.unwrap_or_default(),
+        contact_number,
+        outbound_numbers: outbound_numbers.unwrap_or_default(),
+        dial_route: None,
+        extra,
+    };
+    let agent = state.store().create_agent(new, now()).await?;
+    Ok((StatusCode::CREATED, Json(show(agent))))
+}
+
+pub(super) async fn change(
+    state: Extract<State>,
+    id: Path<i64>,
+    asked: Asked,
+    fields: Fields,
+) -> Answer<Json<wire::Agent>> {
+    update(state, id, asked, fields, false).await
+}
+
+pub(super) async fn replace(
+    state: Extract<State>,
+    id: Path<i64>,
+    asked: Asked,
+    mut fields: Fields,
+) -> Answer<Json<wire::Agent>> {
+    for name in ["agent_name", "inbound"] {
+        if !fields.has(name) {
+            fields.require(name);
+        }
+    }
+    update(state, id, asked, fields, true).await
+}
+
+async fn update(
+    Extract(state): Extract<State>,
+    Path(id): Path<i64>,
+    asked: Asked,
+    mut fields: Fields,
+    whole: bool,
+) -> Answer<Json<wire::Agent>> {
+    let org = asked.principal.org;
+    let mut agent = state.store().agent(org, AgentId(id)).await?;
+    if fields.has("agent_name")
+        && let Some(name) = fields.required_text("agent_name", 255)
+    {
+        agent.name = name;
+    }
+    agent.inbound = fields.boolean("inbound").unwrap_or(agent.inbound);
+    if whole || fields.has("contact_number") {
+        agent.contact_number = fields.number("contact_number");
+    }
+    if whole || fields.has("outbound_numbers") {
+        agent.outbound_numbers = fields.numbers("outbound_numbers").unwrap_or_default();
+    }
+    let project = fields.id("project");
+    fields.check()?;
+    if project.is_some() {
+        agent.project = project_or_first(&state, org, project).await?;
+    }
+    let mut extra = fields.rest(READ_ONLY);
+    extra.retain(|name, _| !is_secret(name));
+    if whole {
+        agent.extra = extra;
+    } else {
+        agent.extra.extend(extra);
+    }
+    state.store().update_agent(&agent, now()).await?;
+    let agent = state.store().agent(org, AgentId(id)).await?;
+    Ok(Json(show(agent)))
+}
+
+pub(super) async fn delete(
+    Extract(state): Extract<State>,
+    Path(id): Path<i64>,
+    asked: Asked,
+) -> Answer<StatusCode> {
+    state
+        .store()
+        .delete_agent(asked.principal.org, AgentId(id))
+        .await?;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,100 @@
+use axum::Json;
+use axum::extract::{Path, State as Extract};
+use ringdown_api as wire;
+use ringdown_domain::{E164, PhoneNumberId};
+use ringdown_store::{Page, PhoneNumber};
+use serde_json::{Value, json};
+
+use super::State;
+use super::error::{Answer, Failure};
+use super::pages::{Asked, time};
+
+pub(super) fn show(number: PhoneNumber) -> wire::PhoneNumber {
+    let at = time(number.created_at);
+    wire::PhoneNumber {
+        id: number.id.0,
+        scenario_id: number.scenario.as_ref().map(|(id, _)| id.0),
+        scenario_name: number.scenario.map(|(_, name)| name),
+        phone_number_id: number.number.to_string(),
+        number: number.number.to_string(),
+        name: number.name,
+        provider: None,
+        created_at: Some(at.clone()),
+        updated_at: Some(at),
+        organization: Some(number.org.0),
+    }
+}
+
+pub(super) async fn list(
+    Extract(state): Extract<State>,
+    asked: Asked,
+) -> Answer<Json<wire::Page<wire::PhoneNumber>>> {
+    let page = asked.page()?;
+    let listing = state
+        .store()
+        .phone_numbers(asked.principal.org, page)
+        .await?;
+    Ok(Json(asked.listing(page, listing, show)?))
+}
+
+pub(super) async fn inbound(
+    Extract(state): Extract<State>,
+    asked: Asked,
+) -> Answer<Json<Vec<wire::PhoneNumberBrief>>> {
+    let page = Page {
+        number: 1,
+        size: 10_000,
+    };
+    let listing = state
+        .store()
+        .phone_numbers(asked.principal.org, page)
+        .await?;
+    let brief = |number: PhoneNumber| wire::PhoneNumberBrief {
+        id: number.id.0,
+        phone_number_id: number.number.to_string(),
+        number: number.number.to_string(),
+    };
+    Ok(Json(listing.rows.into_iter().map(brief).collect()))
+}
+
+pub(super) async fn read(
+    Extract(state): Extract<State>,
+    Path(id): Path<i64>,
+    asked: Asked,
+) -> Answer<Json<wire::PhoneNumber>> {
+    let org = asked.principal.org;
+    let number = state.store().phone_number(org, PhoneNumberId(id)).await?;
+    Ok(Json(show(number)))
+}
+
+pub(super) async fn occupancy(Extract(state): Extract<State>, asked: Asked) -> Answer<Json<Value>> {
+    let text = asked
+        .query("phone_number")
+        .ok_or_else(|| Failure::field("phone_number", "This parameter is required."))?;
+    // A plus sign that was not percent-encoded arrives as a space.
+    let number: E164 = text
+        .trim()
+        .parse()
+        .or_else(|_| E164::normalise(text))
+        .map_err(|_| {
+            Failure::field(
+                "phone_number",
+                "Expected an E.164 number such as +14155550123.",
+            )
+        })?;
+    let pending = state
+        .store()
+        .pending_on(asked.principal.org, &number)
+        .await?;
+    let message = if pending > 0 {
+        "Runs are pending on this number"
+    } else {
+        "No run is pending on this number"
+    };
+    Ok(Json(json!({
+        "phone_number": number,
+        "is_occupied": pending > 0,
+        "message": message,
+        "pending_runs_count": pending,
+    })))
+}

@@ -1,0 +1,331 @@
+//! Our own additions, under `/ringdown/v1/`.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::{Path, State as Extract};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use ringdown_api::{Page as WirePage, PhoneNumber as WireNumber, own as wire};
+use ringdown_bus::now;
+use ringdown_domain::{AgentId, PhoneNumberId, ProjectId, RunId, Team};
+use ringdown_store::{
+    Attempt, AttemptFilter, AttemptKind, Error as StoreError, NewOrganisation, NewPhoneNumber,
+    Organisation, Project, Reject,
+};
+
+use super::State;
+use super::auth::{ApiKey, hash_key};
+use super::body::Fields;
+use super::error::{Answer, Failure};
+use super::numbers;
+use super::pages::{Asked, time};
+
+const MAX_LIMIT: i64 = 1_000_000;
+
+pub(super) async fn add_number(
+    Extract(state): Extract<State>,
+    asked: Asked,
+    mut fields: Fields,
+) -> Answer<(StatusCode, Json<WireNumber>)> {
+    let number = fields.number("number");
+    if number.is_none() {
+        fields.require("number");
+    }
+    let name = fields.text("name", 255);
+    fields.check_all_known()?;
+    let Some(number) = number else {
+        return Err(Failure::field("number", "This field is required."));
+    };
+    let new = NewPhoneNumber {
+        org: asked.principal.org,
+        number,
+        name,
+    };
+    match state.store().add_phone_number(new, now()).await {
+        Ok(number) => Ok((StatusCode::CREATED, Json(numbers::show(number)))),
+        Err(StoreError::Conflict { why, .. }) => Err(Failure::field("number", format!("{why}."))),
+        Err(error) => Err(error.into()),
+    }
+}
+
+pub(super) async fn delete_number(
+    Extract(state): Extract<State>,
+    Path(id): Path<i64>,
+    asked: Asked,
+) -> Answer<StatusCode> {
+    let org = asked.principal.org;
+    state
+        .store()
+        .delete_phone_number(org, PhoneNumberId(id))
+        .await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn show_attempt(attempt: Attempt) -> wire::Attempt {
+    let row = attempt.row;
+    wire::Attempt {
+        id: attempt.id,
+        kind: row.kind.as_str().to_owned(),
+        attempt_id: row.attempt_id,
+        at: time(row.at),
+        verdict: row.verdict,
+        explanation: row.explanation,
+        run_id: row.run.map(|run| run.0),
+        nearest: row.nearest,
+        from_raw: row.from_raw,
+        from: row.from.map(|number| number.to_string()),
+        to_raw: row.to_raw,
+        to: row.to.map(|number| number.to_string()),
+        source: row.source,
+        sip_call_id: row.sip_call_id,
+        response: row.response,
+        route: row.route,
+    }
+}
+
+pub(super) async fn attempts(
+    Extract(state): Extract<State>,
+    asked: Asked,
+) -> Answer<Json<WirePage<wire::Attempt>>> {
+    let page = asked.page()?;
+    let kind = asked
+        .query("kind")
+        .map(|text| {
+            AttemptKind::parse(text)
+                .ok_or_else(|| Failure::field("kind", "Expected invite or dial."))
+        })
+        .transpose()?;
+    let filter = AttemptFilter {
+        run: asked.query_id("run_id")?.map(RunId),
+        kind,
+        verdict: asked.query("verdict").map(str::to_owned),
+        refused: asked.query("refused") == Some("true"),
+    };
+    let org = asked.principal.org;
+    let listing = state.store().attempts(org, filter, page).await?;
+    Ok(Json(asked.listing(page, listing, show_attempt)?))
+}
+
+fn parallel_limit(fields: &mut Fields) -> Option<u32> {
+    fields
+        .integer("parallel_call_limit", 0, MAX_LIMIT)
+        .and_then(|limit| u32::try_from(limit).ok())
+        .filter(|limit| *limit > 0)
+}
+
+pub(super) async fn create_organisation(
+    Extract(state): Extract<State>,
+    asked: Asked,
+    mut fields: Fields,
+) -> Answer<(StatusCode, Json<wire::Organization>)> {
+    if !asked.principal.admin {
+        return Err(Failure::detail(
+            StatusCode::FORBIDDEN,
+            "Only the deployment's admin key may create organisations.",
+        ));
+    }
+    let name = fields.required_text("name", 255);
+    let slug = fields.required_text("slug", 32);
+    let team: Option<Team> = slug.and_then(|slug| match slug.parse() {
+        Ok(team) => Some(team),
+        Err(error) => {
+            fields.wrong("slug", format!("{error}."));
+            None
+        }
+    });
+    let limit = parallel_limit(&mut fields);
+    fields.check_all_known()?;
+    let Some(team) = team else {
+        return Err(Failure::field("slug", "This field is required."));
+    };
+    let key = ApiKey::generate();
+    let new = NewOrganisation {
+        team,
+        name: name.unwrap_or_default(),
+        parallel_limit: limit,
+        key_sha256: hash_key(key.expose()),
+        admin: false,
+    };
+    let (organisation, project) = match state.store().create_organisation(new, now()).await {
+        Ok(created) => created,
+        Err(StoreError::Conflict { why, .. }) => {
+            return Err(Failure::field("slug", format!("{why}.")));
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let mut shown = show_organisation(organisation);
+    shown.project_id = Some(project.id.0);
+    shown.api_key = Some(key.expose().to_owned());
+    Ok((StatusCode::CREATED, Json(shown)))
+}
+
+fn show_organisation(organisation: Organisation) -> wire::Organization {
+    wire::Organization {
+        id: organisation.id.0,
+        name: organisation.name,
+        slug: organisation.team.to_string(),
+        project_id: None,
+        parallel_call_limit: organisation.parallel_limit,
+        api_key: None,
+    }
+}
+
+pub(super) async fn organisation(
+    Extract(state): Extract<State>,
+    asked: Asked,
+) -> Answer<Json<wire::Organization>> {
+    let organisation = state.store().organisation(asked.principal.org).await?;
+    Ok(Json(show_organisation(organisation)))
+}
+
+pub(super) async fn change_organisation(
+    state: Extract<State>,
+    asked: Asked,
+    mut fields: Fields,
+) -> Answer<Json<wire::Organization>> {
+    let named = fields.has("parallel_call_limit");
+    let limit = parallel_limit(&mut fields);
+    fields.check_all_known()?;
+    let org = asked.principal.org;
+    if named {
+        state.store().set_organisation_limit(org, limit).await?;
+        state.engine.limits_changed(org);
+    }
+    organisation(state, asked).await
+}
+
+fn show_project(project: Project) -> wire::Project {
+    wire::Project {
+        id: project.id.0,
+        name: project.name,
+        parallel_call_limit: project.parallel_limit,
+        outbound_timeout: project.dial_window.as_secs(),
+        max_call_duration: project.max_call_duration.as_secs(),
+        silence_timeout: project.silence_timeout.as_secs(),
+        reject: match project.reject {
+            Reject::Explicit => "explicit",
+            Reject::Silent => "silent",
+        }
+        .to_owned(),
+    }
+}
+
+pub(super) async fn projects(
+    Extract(state): Extract<State>,
+    asked: Asked,
+) -> Answer<Json<Vec<wire::Project>>> {
+    let projects = state.store().projects(asked.principal.org).await?;
+    Ok(Json(projects.into_iter().map(show_project).collect()))
+}
+
+pub(super) async fn project(
+    Extract(state): Extract<State>,
+    Path(id): Path<i64>,
+    asked: Asked,
+) -> Answer<Json<wire::Project>> {
+    let project = state
+        .store()
+        .project(asked.principal.org, ProjectId(id))
+        .await?;
+    Ok(Json(show_project(project)))
+}
+
+pub(super) async fn create_project(
+    Extract(state): Extract<State>,
+    asked: Asked,
+    mut fields: Fields,
+) -> Answer<(StatusCode, Json<wire::Project>)> {
+    let name = fields.required_text("name", 255).unwrap_or_default();
+    fields.check_all_known()?;
+    let org = asked.principal.org;
+    let project = state.store().create_project(org, &name, now()).await?;
+    Ok((StatusCode::CREATED, Json(show_project(project))))
+}
+
+pub(super) async fn change_project(
+    Extract(state): Extract<State>,
+    Path(id): Path<i64>,
+    asked: Asked,
+    mut fields: Fields,
+) -> Answer<Json<wire::Project>> {
+    let org = asked.principal.org;
+    let mut project = state.store().project(org, ProjectId(id)).await?;
+    if fields.has("name")
+        && let Some(name) = fields.required_text("name", 255)
+    {
+        project.name = name;
+    }
+    if fields.has("parallel_call_limit") {
+        project.parallel_limit = parallel_limit(&mut fields);
+    }
+    let mut seconds = |name: &str, low, high, setting: &mut Duration| {
+        if let Some(value) = fields.integer(name, low, high)
+            && let Ok(value) = u64::try_from(value)
+        {
+            *setting = Duration::from_secs(value);
+        }
+    };
+    seconds("outbound_timeout", 1, 300, &mut project.dial_window);
+    seconds(
+        "max_call_duration",
+        10,
+        3600,
+        &mut project.max_call_duration,
+    );
+    seconds("silence_timeout", 1, 300, &mut project.silence_timeout);
+    match fields.text("reject", 16).as_deref() {
+        None => {}
+        Some("explicit") => project.reject = Reject::Explicit,
+        Some("silent") => project.reject = Reject::Silent,
+        Some(_) => fields.wrong("reject", "Expected explicit or silent."),
+    }
+    fields.check_all_known()?;
+    state.store().update_project(&project).await?;
+    state.engine.limits_changed(org);
+    Ok(Json(show_project(project)))
+}
+
+pub(super) async fn set_dial_route(
+    Extract(state): Extract<State>,
+    Path(id): Path<i64>,
+    asked: Asked,
+    mut fields: Fields,
+) -> Answer<Json<wire::DialRoute>> {
+    let org = asked.principal.org;
+    let mut agent = state.store().agent(org, AgentId(id)).await?;
+    if !fields.has("route") {
+        fields.require("route");
+    }
+    let route = fields.text("route", 64).filter(|route| !route.is_empty());
+    fields.check_all_known()?;
+    agent.dial_route.clone_from(&route);
+    state.store().update_agent(&agent, now()).await?;
+    Ok(Json(wire::DialRoute { route }))
+}
+
+pub(super) async fn queue(
+    Extract(state): Extract<State>,
+    asked: Asked,
+) -> Answer<Json<Vec<wire::QueueEntry>>> {
+    let entries = state.store().queue(asked.principal.org).await?;
+    let show = |entry: ringdown_store::QueueEntry| wire::QueueEntry {
+        run_id: entry.run.0,
+        position: entry.position,
+        blocked_by: entry.blocked_by,
+    };
+    Ok(Json(entries.into_iter().map(show).collect()))
+}
+
+pub(super) async fn recording(
+    Extract(state): Extract<State>,
+    Path(id): Path<i64>,
+    asked: Asked,
+) -> Answer<Response> {
+    let run = state.store().run(asked.principal.org, RunId(id)).await?;
+    let Some(key) = run.recording else {
+        return Err(Failure::not_found("recording of run", id));
+    };
+    let content = state.artefacts.get(&key).await?;
+    Ok(([(header::CONTENT_TYPE, "audio/wav")], content).into_response())
+}

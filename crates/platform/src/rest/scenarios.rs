@@ -1,0 +1,356 @@
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::{Path, State as Extract};
+use axum::http::StatusCode;
+use ringdown_api as wire;
+use ringdown_bus::now;
+use ringdown_domain::{
+    AgentId, OrganisationId, PhoneNumberId, ProjectId, ScenarioId, TestProfileId,
+};
+use ringdown_store::{NewScenario, Scenario, ScenarioFilter, TagMatch};
+use serde_json::Value;
+
+use super::State;
+use super::body::Fields;
+use super::error::{Answer, Failure};
+use super::pages::{Asked, time};
+
+const READ_ONLY: &[&str] = &[
+    "id",
+    "agent_name",
+    "personality_name",
+    "phone_number",
+    "outbound_phone_number_data",
+    "inbound_phone_number_data",
+    "test_profile_data",
+    "metric_names",
+    "created_at",
+    "updated_at",
+    "created_by",
+    "last_updated_by",
+];
+
+const DEFAULT_FIRST_MESSAGE: &str = "Hello";
+
+/// Shows an evaluator with what is looked up beside it.
+pub(super) async fn show(state: &State, scenario: Scenario) -> Answer<wire::Scenario> {
+    let org = scenario.org;
+    let agent = state.store().agent(org, scenario.agent).await?;
+    let profile = match scenario.test_profile {
+        Some(id) => Some(state.store().test_profile(org, id).await?),
+        None => None,
+    };
+    let mut other = scenario.extra;
+    let mut text = |name: &str| match other.remove(name) {
+        Some(Value::String(text)) => text,
+        _ => String::new(),
+    };
+    let instructions = text("instructions");
+    let expected_outcome_prompt = text("expected_outcome_prompt");
+    let scenario_type = text("scenario_type");
+    let personality = other.remove("personality").and_then(|id| id.as_i64());
+    let number = scenario.number.as_ref().map(ToString::to_string);
+    Ok(wire::Scenario {
+        id: scenario.id.0,
+        name: scenario.name,
+        agent: Some(scenario.agent.0),
+        agent_name: agent.name,
+        project: Some(scenario.project.0),
+        personality,
+        personality_name: personality.map_or_else(String::new, |_| "Standard".to_owned()),
+        outbound_phone_number_data: scenario.phone_number.zip(number.clone()).map(
+            |(id, number)| wire::PhoneNumberBrief {
+                id: id.0,
+                phone_number_id: number.clone(),
+                number,
+            },
+        ),
+        phone_number: number,
+        first_message: scenario.first_message,
+        instructions,
+        expected_outcome_prompt,
+        scenario_type: if scenario_type.is_empty() {
+            "instruction".to_owned()
+        } else {
+            scenario_type
+        },
+        tags: scenario.tags,
+        folder_path: scenario.folder_path,
+        max_duration: scenario
+            .max_duration
+            .and_then(|duration| i64::try_from(duration.as_secs()).ok()),
+        test_profile: scenario.test_profile.map(|id| id.0),
+        test_profile_data: profile.map(|profile| wire::TestProfileData {
+            id: profile.id.0,
+            name: profile.name,
+            information: profile.information,
+        }),
+        created_at: time(scenario.created_at),
+        updated_at: time(scenario.updated_at),
+        other,
+    })
+}
+
+pub(super) async fn list(
+    Extract(state): Extract<State>,
+    asked: Asked,
+) -> Answer<Json<wire::Page<wire::Scenario>>> {
+    let page = asked.page()?;
+    let tags = asked.query("tags").map_or_else(Vec::new, |tags| {
+        tags.split(',').map(|tag| tag.trim().to_owned()).collect()
+    });
+    let tag_match = match asked.query("tag_filter_type") {
+        None | Some("or") => TagMatch::Any,
+        Some("and") => TagMatch::All,
+        Some("not") => TagMatch::None,
+        Some(_) => {
+            return Err(Failure::field(
+                "tag_filter_type",
+                "Expected and, or or not.",
+            ));
+        }
+    };
+    let filter = ScenarioFilter {
+        agent: asked.query_id("agent_id")?.map(AgentId),
+        project: asked.query_id("project_id")?.map(ProjectId),
+        ids: None,
+        tags,
+        tag_match,
+        folder_path: asked.query("folder_path").map(str::to_owned),
+    };
+    let org = asked.principal.org;
+    let listing = state.store().scenarios(org, filter, page).await?;
+    let shown = asked.listing(page, listing, |scenario| scenario)?;
+    let mut results = Vec::with_capacity(shown.results.len());
+    for scenario in shown.results {
+        results.push(show(&state, scenario).await?);
+    }
+    Ok(Json(wire::Page {
+        count: shown.count,
+        next: shown.next,
+        previous: shown.previous,
+        results,
+    }))
+}
+
+pub(super) async fn read(
+    Extract(state): Extract<State>,
+    Path(id): Path<i64>,
+    asked: Asked,
+) -> Answer<Json<wire::Scenario>> {
+    let org = asked.principal.org;
+    let scenario = state.store().scenario(org, ScenarioId(id)).await?;
+    Ok(Json(show(&state, scenario).await?))
+}
+
+/// Fields of an evaluator that point at other objects or need a range.
+struct Links {
+    agent: Option<i64>,
+    phone_number: Option<PhoneNumberId>,
+    test_profile: Option<TestProfileId>,
+    max_duration: Option<Duration>,
+}
+
+/// Reads and checks them; every reference has to be to something of the same organisation.
+async fn links(state: &State, org: OrganisationId, fields: &mut Fields) -> Answer<Links> {
+    let agent = fields.id("agent");
+    if let Some(id) = agent
+        && state.store().agent(org, AgentId(id)).await.is_err()
+    {
+        fields.wrong(
+            "agent",
+            format!("There is no agent {id} in your organisation."),
+        );
+    }
+    let phone_number = fields.id("phone_number").map(PhoneNumberId);
+    if let Some(id) = phone_number
+        && state.store().phone_number(org, id).await.is_err()
+    {
+        let message = format!("There is no phone number with id {id} in your organisation.");
+        fields.wrong("phone_number", message);
+    }
+    let test_profile = fields.id("test_profile").map(TestProfileId);
+    if let Some(id) = test_profile
+        && state.store().test_profile(org, id).await.is_err()
+    {
+        let message = format!("There is no test profile {id} in your organisation.");
+        fields.wrong("test_profile", message);
+    }
+    let max_duration = fields
+        .integer("max_duration", 10, 3600)
+        .and_then(|seconds| u64::try_from(seconds).ok())
+        .map(Duration::from_secs);
+    Ok(Links {
+        agent,
+        phone_number,
+        test_profile,
+        max_duration,
+    })
+}
+
+/// Checks the fields that are kept as they are.
+fn check_extra(fields: &mut Fields) -> serde_json::Map<String, Value> {
+    let mut kept = serde_json::Map::new();
+    for (name, max) in [
+        ("instructions", 100_000),
+        ("expected_outcome_prompt", 100_000),
+        ("scenario_language", 10),
+    ] {
+        if let Some(text) = fields.text(name, max) {
+            kept.insert(name.to_owned(), Value::String(text));
+        }
+    }
+    if let Some(kind) = fields.text("scenario_type", 50) {
+        const KINDS: [&str; 4] = [
+            "instruction",
+            "real_world_smart",
+            "real_world_fixed",
+            "conditional_actions",
+        ];
+        if !KINDS.contains(&kind.as_str()) {
+            fields.wrong(
+                "scenario_type",
+                format!("Expected one of {}.", KINDS.join(", ")),
+            );
+        }
+        kept.insert("scenario_type".to_owned(), Value::String(kind));
+    }
+    if let Some(actions) = fields.object("conditional_actions") {
+        kept.insert("conditional_actions".to_owned(), actions);
+    }
+    if let Some(id) = fields.id("personality") {
+        kept.insert("personality".to_owned(), id.into());
+    }
+    kept
+}
+
+pub(super) async fn create(
+    Extract(state): Extract<State>,
+    asked: Asked,
+    mut fields: Fields,
+) -> Answer<(StatusCode, Json<wire::Scenario>)> {
+    let org = asked.principal.org;
+    let name = fields.required_text("name", 80);
+    if !fields.has("agent") {
+        fields.require("agent");
+    }
+    let links = links(&state, org, &mut fields).await?;
+    let tags = fields.texts("tags", 100).unwrap_or_default();
+    let folder_path = fields.text("folder_path", 255);
+    let first_message = fields.text("first_message", 2000);
+    let mut extra = check_extra(&mut fields);
+    fields.check()?;
+    extra.extend(fields.rest(READ_ONLY));
+    let agent = state
+        .store()
+        .agent(org, AgentId(links.agent.unwrap_or_default()))
+        .await?;
+    let new = NewScenario {
+        org,
+        project: agent.project,
+        agent: agent.id,
+        name: name.unwrap_or_default(),
+        phone_number: links.phone_number,
+        test_profile: links.test_profile,
+        tags,
+        folder_path,
+        first_message: first_message.unwrap_or_else(|| DEFAULT_FIRST_MESSAGE.to_owned()),
+        max_duration: links.max_duration,
+        extra,
+    };
+    let scenario = state.store().create_scenario(new, now()).await?;
+    Ok((StatusCode::CREATED, Json(show(&state, scenario).await?)))
+}
+
+pub(super) async fn change(
+    state: Extract<State>,
+    id: Path<i64>,
+    asked: Asked,
+    fields: Fields,
+) -> Answer<Json<wire::Scenario>> {
+    update(state, id, asked, fields, false).await
+}
+
+pub(super) async fn replace(
+    state: Extract<State>,
+    id: Path<i64>,
+    asked: Asked,
+    mut fields: Fields,
+) -> Answer<Json<wire::Scenario>> {
+    if !fields.has("name") {
+        fields.require("name");
+    }
+    update(state, id, asked, fields, true).await
+}
+
+async fn update(
+    Extract(state): Extract<State>,
+    Path(id): Path<i64>,
+    asked: Asked,
+    mut fields: Fields,
+    whole: bool,
+) -> Answer<Json<wire::Scenario>> {
+    let org = asked.principal.org;
+    let mut scenario = state.store().scenario(org, ScenarioId(id)).await?;
+    if fields.has("name")
+        && let Some(name) = fields.required_text("name", 80)
+    {
+        scenario.name = name;
+    }
+    let named = |fields: &Fields, name: &str| whole || fields.has(name);
+    let (number, profile) = (
+        named(&fields, "phone_number"),
+        named(&fields, "test_profile"),
+    );
+    let duration = named(&fields, "max_duration");
+    let links = links(&state, org, &mut fields).await?;
+    // A number is only taken away by naming another: an evaluator cannot run without one.
+    if number && links.phone_number.is_some() {
+        scenario.phone_number = links.phone_number;
+    }
+    if profile {
+        scenario.test_profile = links.test_profile;
+    }
+    if duration {
+        scenario.max_duration = links.max_duration;
+    }
+    if named(&fields, "tags") {
+        scenario.tags = fields.texts("tags", 100).unwrap_or_default();
+    }
+    if named(&fields, "folder_path") {
+        scenario.folder_path = fields.text("folder_path", 255);
+    }
+    if named(&fields, "first_message") {
+        let text = fields.text("first_message", 2000);
+        scenario.first_message = text.unwrap_or_else(|| DEFAULT_FIRST_MESSAGE.to_owned());
+    }
+    let mut extra = check_extra(&mut fields);
+    fields.check()?;
+    extra.extend(fields.rest(READ_ONLY));
+    if whole {
+        scenario.extra = extra;
+    } else {
+        scenario.extra.extend(extra);
+    }
+    if let Some(agent) = links.agent {
+        let agent = state.store().agent(org, AgentId(agent)).await?;
+        scenario.agent = agent.id;
+        scenario.project = agent.project;
+    }
+    state.store().update_scenario(&scenario, now()).await?;
+    let scenario = state.store().scenario(org, ScenarioId(id)).await?;
+    Ok(Json(show(&state, scenario).await?))
+}
+
+pub(super) async fn delete(
+    Extract(state): Extract<State>,
+    Path(id): Path<i64>,
+    asked: Asked,
+) -> Answer<StatusCode> {
+    state
+        .store()
+        .delete_scenario(asked.principal.org, ScenarioId(id))
+        .await?;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,167 @@
+//! Publishing the facts of one call, in order, until they are stored.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ringdown_bus::Bus;
+use ringdown_domain::{RunId, Team};
+use ringdown_proto::v1::call_fact::{self, Step, Turn};
+use ringdown_proto::v1::{CallFact, Envelope, MediaQuality, envelope::Fact};
+use ringdown_sip::MediaStats;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{Instrument as _, debug, error, warn};
+
+use crate::metrics::Metrics;
+
+/// Facts of one call that may wait for the bus.
+const WAITING: usize = 256;
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// The call the facts are about.
+#[derive(Clone, Debug)]
+pub(crate) struct About {
+    pub(crate) team: Team,
+    pub(crate) run: RunId,
+    pub(crate) call_id: String,
+    pub(crate) sip_call_id: String,
+}
+
+/// The way to the bus of one call's facts.
+#[derive(Debug)]
+pub(crate) struct Facts {
+    about: About,
+    bus: Bus,
+    turns: u64,
+    waiting: mpsc::Sender<(String, Envelope)>,
+    metrics: Arc<Metrics>,
+}
+
+impl Facts {
+    /// Starts the call's publisher, which ends when this is dropped and everything is published, or
+    /// when `give_up` is cancelled.
+    pub(crate) fn start(
+        about: About,
+        bus: Bus,
+        tasks: &TaskTracker,
+        give_up: CancellationToken,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        let (waiting, facts) = mpsc::channel(WAITING);
+        let publisher = publish_all(bus.clone(), facts, give_up, Arc::clone(&metrics));
+        tasks.spawn(publisher.in_current_span());
+        Self {
+            about,
+            bus,
+            turns: 0,
+            waiting,
+            metrics,
+        }
+    }
+
+    pub(crate) async fn answered(&self, setup: Duration) {
+        let setup_ms = millis(setup);
+        self.send("answered".to_owned(), Step::Answered(call_fact::Answered { setup_ms }))
+            .await;
+    }
+
+    /// A turn that does not fit is left to `recorded`, which carries all of them: the conversation
+    /// does not wait for the bus.
+    pub(crate) fn turn(&mut self, turn: Turn) {
+        self.turns += 1;
+        let waiting = self.envelope(format!("turn:{}", self.turns), Step::Turn(turn));
+        if self.waiting.try_send(waiting).is_err() {
+            self.metrics.lost_facts.inc();
+            debug!("a turn was not published: too many facts wait for the bus");
+        }
+    }
+
+    pub(crate) async fn ended(&self, ended: call_fact::Ended) {
+        self.send("ended".to_owned(), Step::Ended(ended)).await;
+    }
+
+    pub(crate) async fn recorded(&self, recorded: call_fact::Recorded) {
+        self.send("recorded".to_owned(), Step::Recorded(recorded)).await;
+    }
+
+    async fn send(&self, name: String, step: Step) {
+        let waiting = self.envelope(name, step);
+        if self.waiting.send(waiting).await.is_err() {
+            self.metrics.lost_facts.inc();
+            error!("a fact was lost: publishing was given up");
+        }
+    }
+
+    fn envelope(&self, name: String, step: Step) -> (String, Envelope) {
+        let About {
+            team,
+            run,
+            call_id,
+            sip_call_id,
+        } = &self.about;
+        let fact = CallFact {
+            run_id: run.0,
+            call_id: call_id.clone(),
+            sip_call_id: sip_call_id.clone(),
+            step: Some(step),
+        };
+        let envelope = self.bus.envelope(team, Fact::Call(fact));
+        (format!("{call_id}:{name}"), envelope)
+    }
+}
+
+async fn publish_all(
+    bus: Bus,
+    mut facts: mpsc::Receiver<(String, Envelope)>,
+    give_up: CancellationToken,
+    metrics: Arc<Metrics>,
+) {
+    while let Some((message_id, envelope)) = facts.recv().await {
+        let publishing = publish(&bus, &message_id, &envelope, &metrics);
+        if give_up.run_until_cancelled(publishing).await.is_none() {
+            metrics.lost_facts.inc();
+            error!(message_id, "a fact was not published before the testing agent had to stop");
+            return;
+        }
+    }
+}
+
+/// Publishes until it succeeds. The message id makes repetition harmless.
+async fn publish(bus: &Bus, message_id: &str, envelope: &Envelope, metrics: &Metrics) {
+    let mut pause = FIRST_PAUSE;
+    loop {
+        match bus.publish(envelope, message_id).await {
+            Ok(_) => return,
+            Err(error @ ringdown_bus::Error::NoSubject) => {
+                metrics.lost_facts.inc();
+                error!(message_id, %error, "a fact cannot be published; this is a defect");
+                return;
+            }
+            Err(error) => {
+                metrics.publish_retries.inc();
+                warn!(message_id, %error, "a fact is not published yet, will try again");
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+        }
+    }
+}
+
+/// The wire form of the counters of a call.
+pub(crate) fn quality(stats: &MediaStats) -> MediaQuality {
+    MediaQuality {
+        packets_sent: stats.packets_sent,
+        packets_received: stats.packets_received,
+        packets_lost: stats.lost,
+        packets_late: stats.late,
+        jitter_ms: stats.jitter_ms,
+        max_send_lateness_ms: stats.max_send_lateness_ms,
+    }
+}
+
+/// Whole milliseconds.
+pub(crate) fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
