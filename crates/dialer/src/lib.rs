@@ -1,1 +1,24 @@
-//! .
+//! Turns `pending` transitions into dial attempts: at most one call per run.
+//!
+//! Contract:
+//! 1. A worker takes a transition from the durable consumer all dialers share.
+//! 2. It claims the run on the bus. Exactly one attempt ever wins.
+//! 3. Just before the side effect it checks the window and writes its intention, again as a claim:
+//!    a reconciler that took over has written it first, and then nothing is dialed.
+//! 4. The carrier says placed, not placed or ambiguous. Only what was provably not placed is tried
+//!    again, inside the window, by the same attempt.
+//! 5. A transition that comes again although its run is claimed means that the claimant is gone. Its
+//!    books are closed: fenced off if it had not begun to dial, else recorded as unknown. Nothing is
+//!    dialed again.
+//!
+//! Refuses: deciding whether a run passed, and anything about SIP.
+
+mod attempt;
+mod error;
+mod facts;
+mod metrics;
+mod reconcile;
+mod service;
+
+pub use error::Error;
+pub use service::{Dialer, Options};

@@ -1,6 +1,7 @@
 //! One INVITE, from its arrival to the last fact about it.
 
-use std::path::PathBuf;
+use std::convert::Infallible;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -98,7 +99,9 @@ pub(crate) fn request(call: &IncomingCall, decided: Option<Verdict>) -> MatchReq
             .filter(|run| *run > 0)
             .unwrap_or_default(),
         received_at_us: ringdown_bus::now().as_micros(),
-        decided_verdict: decided.map(|verdict| verdict.to_string()).unwrap_or_default(),
+        decided_verdict: decided
+            .map(|verdict| verdict.to_string())
+            .unwrap_or_default(),
     }
 }
 
@@ -169,7 +172,11 @@ async fn ask(context: &Context, request: &MatchRequest) -> Result<MatchReply, ri
 }
 
 async fn refuse_as_told(call: IncomingCall, verdict: Option<Verdict>, reply: &MatchReply) {
-    debug!(verdict = reply.verdict, status = reply.sip_status, "refused a call");
+    debug!(
+        verdict = reply.verdict,
+        status = reply.sip_status,
+        "refused a call"
+    );
     if reply.sip_status == 0 {
         return call.ignore();
     }
@@ -266,7 +273,9 @@ async fn talk(
             return Taken::unanswered(reason, format!("the call was not answered: {error}"));
         }
     };
-    let setup = call.answered_at().saturating_duration_since(matched.arrived);
+    let setup = call
+        .answered_at()
+        .saturating_duration_since(matched.arrived);
     context.metrics.setup.observe(setup.as_secs_f64());
     facts.answered(setup).await;
     let outcome = conversation::hold(
@@ -338,7 +347,7 @@ async fn prepare(
         if let Err(error) = call.ring().await {
             debug!(%error, "ring");
         }
-        std::future::pending().await
+        std::future::pending::<Infallible>().await
     };
     let failed = |why: String| Obstacle {
         reason: EndedReason::CallFailed,
@@ -361,7 +370,7 @@ async fn prepare(
                 RENDER_DEADLINE.as_secs()
             ))),
         },
-        () = ringing => Err(failed("ringing never ends".to_owned())),
+        never = ringing => match never {},
     }
 }
 
@@ -400,7 +409,7 @@ async fn complete(
 }
 
 /// Stores a recording; returns its key, or why it was not stored.
-async fn keep(context: &Arc<Context>, about: &About, file: &PathBuf) -> Result<String, String> {
+async fn keep(context: &Arc<Context>, about: &About, file: &Path) -> Result<String, String> {
     let About {
         team, run, call_id, ..
     } = about;
@@ -410,7 +419,7 @@ async fn keep(context: &Arc<Context>, about: &About, file: &PathBuf) -> Result<S
         .run_until_cancelled(store(context, &key, file))
         .await
         .unwrap_or_else(|| Err("the testing agent had to stop before it was stored".to_owned()));
-    let file = file.clone();
+    let file = file.to_owned();
     match stored {
         Ok(()) => {
             on_disk(context, move |context| context.workspace.remove(&file)).await;
@@ -424,7 +433,7 @@ async fn keep(context: &Arc<Context>, about: &About, file: &PathBuf) -> Result<S
     }
 }
 
-async fn store(context: &Context, key: &str, file: &PathBuf) -> Result<(), String> {
+async fn store(context: &Context, key: &str, file: &Path) -> Result<(), String> {
     let mut pause = STORE_PAUSE;
     let mut tries = 1;
     loop {
@@ -459,4 +468,3 @@ async fn on_disk(context: &Arc<Context>, work: impl FnOnce(&Context) + Send + 's
         warn!(%error, "a file operation on a recording failed");
     }
 }
-

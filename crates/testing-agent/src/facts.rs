@@ -63,7 +63,7 @@ impl Facts {
 
     pub(crate) async fn answered(&self, setup: Duration) {
         let setup_ms = millis(setup);
-        self.send("answered".to_owned(), Step::Answered(call_fact::Answered { setup_ms }))
+        self.send("answered", Step::Answered(call_fact::Answered { setup_ms }))
             .await;
     }
 
@@ -71,7 +71,7 @@ impl Facts {
     /// does not wait for the bus.
     pub(crate) fn turn(&mut self, turn: Turn) {
         self.turns += 1;
-        let waiting = self.envelope(format!("turn:{}", self.turns), Step::Turn(turn));
+        let waiting = self.envelope(&format!("turn:{}", self.turns), Step::Turn(turn));
         if self.waiting.try_send(waiting).is_err() {
             self.metrics.lost_facts.inc();
             debug!("a turn was not published: too many facts wait for the bus");
@@ -79,14 +79,14 @@ impl Facts {
     }
 
     pub(crate) async fn ended(&self, ended: call_fact::Ended) {
-        self.send("ended".to_owned(), Step::Ended(ended)).await;
+        self.send("ended", Step::Ended(ended)).await;
     }
 
     pub(crate) async fn recorded(&self, recorded: call_fact::Recorded) {
-        self.send("recorded".to_owned(), Step::Recorded(recorded)).await;
+        self.send("recorded", Step::Recorded(recorded)).await;
     }
 
-    async fn send(&self, name: String, step: Step) {
+    async fn send(&self, name: &str, step: Step) {
         let waiting = self.envelope(name, step);
         if self.waiting.send(waiting).await.is_err() {
             self.metrics.lost_facts.inc();
@@ -94,7 +94,7 @@ impl Facts {
         }
     }
 
-    fn envelope(&self, name: String, step: Step) -> (String, Envelope) {
+    fn envelope(&self, name: &str, step: Step) -> (String, Envelope) {
         let About {
             team,
             run,
@@ -121,8 +121,16 @@ async fn publish_all(
     while let Some((message_id, envelope)) = facts.recv().await {
         let publishing = publish(&bus, &message_id, &envelope, &metrics);
         if give_up.run_until_cancelled(publishing).await.is_none() {
-            metrics.lost_facts.inc();
-            error!(message_id, "a fact was not published before the testing agent had to stop");
+            facts.close();
+            let mut lost = 1;
+            while facts.recv().await.is_some() {
+                lost += 1;
+            }
+            metrics.lost_facts.inc_by(lost);
+            error!(
+                message_id,
+                lost, "facts were not published before the testing agent had to stop"
+            );
             return;
         }
     }

@@ -3,9 +3,7 @@
 use std::time::Duration;
 
 use ringdown_sip::Frame;
-use ringdown_voice::{
-    Earshot, EnergyDetector, SpeechDetector, TurnEvent, TurnOptions, Turns,
-};
+use ringdown_voice::{Earshot, EnergyDetector, SpeechDetector, TurnEvent, TurnOptions, Turns};
 
 use crate::options::Detector;
 use crate::script::Event;
@@ -62,14 +60,22 @@ mod tests {
                 *sample = -amplitude;
             }
             let at = Duration::from_millis(number * 20);
-            let (event, _) = hearing.hear(&Frame { samples, at, concealed: false });
+            let (event, _) = hearing.hear(&Frame {
+                samples,
+                at,
+                concealed: false,
+            });
             events.extend(event);
         }
         assert_eq!(
             events,
             [
-                Event::SpeechStarted { start: Duration::from_millis(200) },
-                Event::SpeechEnded { end: Duration::from_millis(1_200) },
+                Event::SpeechStarted {
+                    start: Duration::from_millis(200)
+                },
+                Event::SpeechEnded {
+                    end: Duration::from_millis(1_200)
+                },
             ]
         );
     }

@@ -83,7 +83,11 @@ impl Ledger {
 }
 
 /// Hands entries to the platform, one after the other, until every [`Ledger`] is gone.
-pub(crate) async fn write(bus: Bus, mut entries: mpsc::Receiver<MatchRequest>, metrics: Arc<Metrics>) {
+pub(crate) async fn write(
+    bus: Bus,
+    mut entries: mpsc::Receiver<MatchRequest>,
+    metrics: Arc<Metrics>,
+) {
     let seldom = Seldom::default();
     while let Some(entry) = entries.recv().await {
         if let Err(error) = bus.match_call(&entry, DEADLINE).await {

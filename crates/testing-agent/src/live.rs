@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use ringdown_bus::{Bus, From, Observer, Stream, subject};
+use ringdown_bus::{Bus, From, Observer, Stream, Watch, subject};
 use ringdown_domain::run::Status;
 use ringdown_domain::{RunId, Team};
 use ringdown_proto::v1::{Envelope, envelope::Fact};
@@ -46,8 +46,17 @@ impl Live {
         }
     }
 
+    fn take(&self, envelope: &Envelope) {
+        if let Some(key) = key(envelope) {
+            self.cancel(key);
+        }
+    }
+
     fn cancel(&self, key: Key) {
         let mut state = self.lock();
+        if state.cancelled.contains(&key) {
+            return;
+        }
         if let Some(token) = state.calls.get(&key) {
             token.cancel();
         }
@@ -84,15 +93,51 @@ impl Drop for Entry {
     }
 }
 
-/// Starts to follow cancellations.
-pub(crate) async fn observe(bus: &Bus, from: From) -> Result<Observer, ringdown_bus::Error> {
-    let filter = subject::runs_entering(Status::Cancelled);
-    bus.observe(Stream::Runs, &filter, from).await
+/// The two ways cancellations come. The plain subscription works again the moment the connection
+/// does, but never hears what was published while it was away. The observer misses nothing, but
+/// takes up to half a minute to notice that a server was restarted, and may then replay old
+/// cancellations. Taking one twice, or one of a run long gone, is harmless.
+pub(crate) struct Cancellations {
+    bus: Bus,
+    watch: Watch,
+    observer: Observer,
 }
 
-/// Passes cancellations on until cancelled itself. An observer rather than a plain subscription, so
-/// that an order given while the bus was away still arrives.
-pub(crate) async fn follow(bus: Bus, live: &Live, first: Observer) {
+impl Cancellations {
+    /// Starts to follow them, from now on.
+    pub(crate) async fn follow(bus: &Bus) -> Result<Self, ringdown_bus::Error> {
+        Ok(Self {
+            bus: bus.clone(),
+            watch: bus.watch(&filter()).await?,
+            observer: observe(bus, From::Now).await?,
+        })
+    }
+
+    /// Passes them on; ends when the bus was closed for good.
+    pub(crate) async fn pass_on(self, live: &Live) {
+        let Self {
+            bus,
+            mut watch,
+            observer,
+        } = self;
+        let promptly = async {
+            while let Some(envelope) = watch.next().await {
+                live.take(&envelope);
+            }
+        };
+        tokio::join!(promptly, completely(bus, observer, live));
+    }
+}
+
+fn filter() -> String {
+    subject::runs_entering(Status::Cancelled)
+}
+
+async fn observe(bus: &Bus, from: From) -> Result<Observer, ringdown_bus::Error> {
+    bus.observe(Stream::Runs, &filter(), from).await
+}
+
+async fn completely(bus: Bus, first: Observer, live: &Live) {
     let mut from = From::Now;
     let mut observer = Some(first);
     loop {
@@ -109,9 +154,7 @@ pub(crate) async fn follow(bus: Bus, live: &Live, first: Observer) {
         match current.next().await {
             Some(Ok(fact)) => {
                 from = From::Sequence(fact.sequence.saturating_add(1));
-                if let Some(key) = key(&fact.envelope) {
-                    live.cancel(key);
-                }
+                live.take(&fact.envelope);
             }
             lost => {
                 if let Some(Err(error)) = lost {

@@ -1,6 +1,4 @@
-use prometheus::{
-    Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
-};
+use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 use ringdown_domain::attempt::Verdict;
 use ringdown_domain::call::EndedReason;
 
@@ -72,7 +70,11 @@ impl Metrics {
         registry.register(Box::new(setup.clone()))?;
         Ok(Self {
             calls: counters("calls_total", "Calls that arrived, by verdict.", "verdict")?,
-            ended: counters("ended_total", "Matched calls that ended, by reason.", "reason")?,
+            ended: counters(
+                "ended_total",
+                "Matched calls that ended, by reason.",
+                "reason",
+            )?,
             live,
             setup,
             unreported: counter(

@@ -100,7 +100,16 @@ mod tests {
 
     #[test]
     fn what_is_no_network_is_refused() {
-        for bad in ["", "/8", "10.0.0.0/33", "::/129", "10.0.0/8", "host", "10.0.0.0/-1", "1.2.3.4/"] {
+        for bad in [
+            "",
+            "/8",
+            "10.0.0.0/33",
+            "::/129",
+            "10.0.0/8",
+            "host",
+            "10.0.0.0/-1",
+            "1.2.3.4/",
+        ] {
             assert!(bad.parse::<Network>().is_err(), "{bad:?}");
         }
     }

@@ -50,7 +50,9 @@ impl Options {
 
     pub(crate) fn check(&self) -> Result<(), Error> {
         if self.max_calls == 0 {
-            return Err(Error::Options("max_calls is 0; allow at least 1".to_owned()));
+            return Err(Error::Options(
+                "max_calls is 0; allow at least 1".to_owned(),
+            ));
         }
         if self.trusted.is_empty() {
             return Err(Error::Options(

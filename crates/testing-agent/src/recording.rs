@@ -169,7 +169,10 @@ mod tests {
 
     #[test]
     fn recordings_of_a_crash_are_set_aside_and_those_of_a_neighbour_are_left_alone() {
-        let root = tempfile::Builder::new().prefix("with space ").tempdir().unwrap();
+        let root = tempfile::Builder::new()
+            .prefix("with space ")
+            .tempdir()
+            .unwrap();
         let crashed = root.path().join("in-progress-crashed");
         std::fs::create_dir(&crashed).unwrap();
         std::fs::write(crashed.join("lost.wav"), "audio").unwrap();

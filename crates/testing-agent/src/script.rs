@@ -210,7 +210,11 @@ impl Script {
         let start = start.min(self.now);
         match &mut self.turn {
             // A short pause: the same turn goes on.
-            Some(turn) if turn.end.is_none_or(|end| start < end + self.timing.reply_delay) => {
+            Some(turn)
+                if turn
+                    .end
+                    .is_none_or(|end| start < end + self.timing.reply_delay) =>
+            {
                 turn.end = None;
             }
             Some(turn) => {

@@ -35,14 +35,20 @@ fn tick(script: &mut Script, from: u64, to: u64) -> Vec<(u64, Action)> {
 
 /// The agent talks from `start` to `end`.
 fn agent_talks(script: &mut Script, start: u64, end: u64) {
-    assert_eq!(script.on(ms(start), Event::SpeechStarted { start: ms(start) }), []);
+    assert_eq!(
+        script.on(ms(start), Event::SpeechStarted { start: ms(start) }),
+        []
+    );
     assert_eq!(script.on(ms(end), Event::SpeechEnded { end: ms(end) }), []);
 }
 
 #[test]
 fn a_whole_conversation() {
     let mut script = script(plan());
-    assert_eq!(tick(&mut script, 0, 1_000), [(300, Action::Say(Prompt::First))]);
+    assert_eq!(
+        tick(&mut script, 0, 1_000),
+        [(300, Action::Say(Prompt::First))]
+    );
     assert_eq!(script.on(ms(1_500), Event::PromptFinished), []);
     let mut at = 2_000;
     for expected in [Prompt::Reply(0), Prompt::Reply(1), Prompt::Closing] {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus::Registry;
-use ringdown_bus::{Bus, From};
+use ringdown_bus::Bus;
 use ringdown_domain::attempt::Verdict;
 use ringdown_sip::{Endpoint, EndpointOptions, Incoming, IncomingCall};
 use ringdown_voice::Synthesizer;
@@ -16,7 +16,7 @@ use tracing::{Instrument as _, info, warn};
 
 use crate::call::{self, Slot};
 use crate::ledger::{self, Ledger};
-use crate::live::{self, Live};
+use crate::live::{Cancellations, Live};
 use crate::metrics::{Metrics, Outcome};
 use crate::recording::Workspace;
 use crate::seldom::Seldom;
@@ -91,7 +91,7 @@ impl Service {
                 path: options.folder.clone(),
                 source,
             })?;
-        let cancellations = live::observe(&bus, From::Now).await?;
+        let cancellations = Cancellations::follow(&bus).await?;
         let (endpoint, incoming) = Endpoint::bind(EndpointOptions {
             listen: options.listen,
             user_agent: USER_AGENT.to_owned(),
@@ -101,9 +101,11 @@ impl Service {
         .await?;
         let (ledger, entries) = Ledger::new(Arc::clone(&metrics));
         let context = Arc::new(Context {
-            slots: Arc::new(Semaphore::new(options.max_calls.min(Semaphore::MAX_PERMITS))),
+            slots: Arc::new(Semaphore::new(
+                options.max_calls.min(Semaphore::MAX_PERMITS),
+            )),
             options,
-            bus: bus.clone(),
+            bus,
             synthesizer,
             recordings,
             workspace,
@@ -125,7 +127,7 @@ impl Service {
             stop: CancellationToken::new(),
         };
         let live = Arc::clone(&context.live);
-        handle.run(async move { live::follow(bus.clone(), &live, cancellations).await });
+        handle.run(async move { cancellations.pass_on(&live).await });
         handle.run(ledger::write(context.bus.clone(), entries, metrics));
         handle.run(accept(context, incoming));
         info!(listen = %handle.local_addr(), "the testing agent takes calls");
@@ -171,7 +173,10 @@ impl Handle {
         };
         tokio::pin!(done);
         if tokio::time::timeout(patience, &mut done).await.is_err() {
-            info!(live_calls = self.live_calls(), "hanging up the calls that are still live");
+            info!(
+                live_calls = self.live_calls(),
+                "hanging up the calls that are still live"
+            );
             context.hang_up.cancel();
             if tokio::time::timeout(SETTLE, &mut done).await.is_err() {
                 warn!("calls were still reporting their end when the testing agent had to stop");
@@ -215,7 +220,12 @@ async fn accept(context: Arc<Context>, mut incoming: Incoming) {
 /// Decides what needs no platform. Never waits, so that no call waits for another.
 async fn admit(context: &Arc<Context>, call: IncomingCall) {
     let source = call.source();
-    if !context.options.trusted.iter().any(|network| network.contains(source.ip())) {
+    if !context
+        .options
+        .trusted
+        .iter()
+        .any(|network| network.contains(source.ip()))
+    {
         let verdict = Verdict::UntrustedSource;
         context.metrics.arrived(Outcome::Verdict(verdict));
         if context.ledger.may_report_untrusted() {
@@ -237,7 +247,9 @@ async fn admit(context: &Arc<Context>, call: IncomingCall) {
     let room = context.calls.len() <= context.options.max_calls.saturating_add(TAIL);
     let permit = Arc::clone(&context.slots).try_acquire_owned();
     let (true, Ok(permit)) = (room, permit) else {
-        context.metrics.arrived(Outcome::Verdict(Verdict::AtCapacity));
+        context
+            .metrics
+            .arrived(Outcome::Verdict(Verdict::AtCapacity));
         let entry = call::request(&call, Some(Verdict::AtCapacity));
         context.ledger.report(entry);
         return call::refuse(call, 486, "the testing agent is at capacity").await;

@@ -1,0 +1,77 @@
+use std::time::Duration;
+
+use ringdown_bus::Bus;
+use ringdown_domain::{RunId, Team, Timestamp};
+use ringdown_proto::v1::dial_fact::Step;
+use ringdown_proto::v1::envelope::Fact;
+use ringdown_proto::v1::{DialFact, Envelope, RunTransition};
+use tracing::warn;
+
+/// Longest pause between tries to publish what happened.
+const MAX_PAUSE: Duration = Duration::from_secs(5);
+
+/// A run to dial, read from its transition.
+#[derive(Clone, Debug)]
+pub(crate) struct Job {
+    pub(crate) team: Team,
+    pub(crate) run: RunId,
+    pub(crate) route: String,
+    pub(crate) from: String,
+    pub(crate) to: String,
+    pub(crate) opens_at: Timestamp,
+    pub(crate) closes_at: Timestamp,
+    pub(crate) transition: RunTransition,
+}
+
+impl Job {
+    /// `None` if the envelope is no transition of a run that has a window.
+    pub(crate) fn read(envelope: &Envelope) -> Option<Self> {
+        let Some(Fact::Run(transition)) = &envelope.fact else {
+            return None;
+        };
+        let window = transition.window()?;
+        Some(Self {
+            team: envelope.team.parse().ok()?,
+            run: transition.run(),
+            route: transition.dial_route.clone(),
+            from: transition.caller_ids.first().cloned().unwrap_or_default(),
+            to: transition.number.clone(),
+            opens_at: window.opens_at,
+            closes_at: window.closes_at,
+            transition: transition.clone(),
+        })
+    }
+
+    /// A fact about dialing this run.
+    pub(crate) fn fact(&self, bus: &Bus, attempt_id: &str, step: Step) -> Envelope {
+        bus.envelope(
+            &self.team,
+            Fact::Dial(DialFact {
+                run_id: self.run.0,
+                attempt_id: attempt_id.to_owned(),
+                route: self.route.clone(),
+                from: self.from.clone(),
+                to: self.to.clone(),
+                closes_at_us: self.closes_at.as_micros(),
+                step: Some(step),
+            }),
+        )
+    }
+
+    /// Publishes a fact, trying again until it is stored: what happened must not be forgotten.
+    /// Whoever shuts the dialer down bounds the wait.
+    pub(crate) async fn report(&self, bus: &Bus, attempt_id: &str, step: Step) {
+        let fact = self.fact(bus, attempt_id, step);
+        let stage = match &fact.fact {
+            Some(Fact::Dial(dial)) => dial.stage().map_or("unknown", |stage| stage.as_str()),
+            _ => "unknown",
+        };
+        let id = format!("dial:{}:{}:{attempt_id}:{stage}", self.team, self.run);
+        let mut pause = Duration::from_millis(100);
+        while let Err(error) = bus.publish(&fact, &id).await {
+            warn!(run = %self.run, stage, %error, "cannot report a dial, will try again");
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(MAX_PAUSE);
+        }
+    }
+}

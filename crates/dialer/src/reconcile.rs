@@ -1,0 +1,77 @@
+//! Closes the books of a run whose claimant is gone.
+//!
+//! A live claimant keeps its transition from being delivered again. So a transition that comes
+//! again means a dead or a paused claimant, and the two look alike. Writing the intention in its
+//! place decides: if that wins, the claimant had not begun to dial and, should it wake up, cannot
+//! begin any more. If it loses, the claimant may have dialed.
+
+use ringdown_bus::{Bus, Claim, Error, subject};
+use ringdown_domain::dial::Stage;
+use ringdown_proto::v1::Envelope;
+use ringdown_proto::v1::dial_fact::{Intended, Settled, Step};
+use ringdown_proto::v1::envelope::Fact;
+use tracing::warn;
+
+use crate::attempt::Context;
+use crate::facts::Job;
+
+/// Settles the run of `owner`, unless it has an outcome. Safe to do twice, and by two at once.
+pub(crate) async fn settle(context: &Context, job: &Job, owner: &Envelope) -> Result<(), Error> {
+    let Some(Fact::Dial(claim)) = &owner.fact else {
+        return Ok(());
+    };
+    if has_outcome(&context.bus, job).await? {
+        return Ok(());
+    }
+    let fence = Step::Intended(Intended { fence: true });
+    let fence = job.fact(&context.bus, &claim.attempt_id, fence);
+    let (outcome, reason) = match context.bus.claim(&fence).await? {
+        Claim::Won => NOT_DIALED,
+        Claim::Lost(intention) if is_fence(&intention) => NOT_DIALED,
+        Claim::Lost(_) => UNKNOWN,
+    };
+    // The claimant may have reported while we looked.
+    if has_outcome(&context.bus, job).await? {
+        return Ok(());
+    }
+    warn!(run = %job.run, attempt = %claim.attempt_id, outcome, "settled a run whose dialer is gone");
+    context
+        .metrics
+        .attempts
+        .with_label_values(&["settled"])
+        .inc();
+    let settled = Step::Settled(Settled {
+        outcome: outcome.to_owned(),
+        reason: reason.to_owned(),
+    });
+    job.report(&context.bus, &claim.attempt_id, settled).await;
+    Ok(())
+}
+
+const NOT_DIALED: (&str, &str) = (
+    "not_placed",
+    "the dialer that had claimed the run stopped before it dialed; nothing was dialed",
+);
+const UNKNOWN: (&str, &str) = (
+    "unknown",
+    "the dialer stopped after it had begun to dial; the run is not dialed again",
+);
+
+fn is_fence(intention: &Envelope) -> bool {
+    match &intention.fact {
+        Some(Fact::Dial(dial)) => {
+            matches!(&dial.step, Some(Step::Intended(step)) if step.fence)
+        }
+        _ => false,
+    }
+}
+
+async fn has_outcome(bus: &Bus, job: &Job) -> Result<bool, Error> {
+    for stage in Stage::ALL.into_iter().filter(|stage| stage.is_final()) {
+        let subject = subject::dial(&job.team, job.run, stage);
+        if bus.last(&subject).await?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}

@@ -1,0 +1,212 @@
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use prometheus::Registry;
+use ringdown_bus::{Bus, Delivery, Stream, Watch, Workers, WorkersOptions, subject};
+use ringdown_carrier::Routes;
+use ringdown_domain::run::Status;
+use ringdown_domain::{RunId, Team};
+use ringdown_proto::v1::envelope::Fact;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::{Instrument as _, debug, error, info_span, warn};
+
+use crate::Error;
+use crate::attempt::{self, Context, Finished};
+use crate::facts::Job;
+use crate::metrics::Metrics;
+
+/// A transition that could not be decided comes again after this.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// How a dialer works.
+#[derive(Clone)]
+pub struct Options {
+    /// Dials in flight at once, at least 1.
+    pub concurrency: usize,
+    /// A dialer that is silent for this long is taken for gone.
+    pub ack_wait: Duration,
+    /// Least time before the window closes that a dial is worth.
+    pub min_ring: Duration,
+    /// The ways to dial.
+    pub routes: Routes,
+}
+
+/// A running dialer.
+pub struct Dialer {
+    stop: CancellationToken,
+    hang_up: CancellationToken,
+    task: tokio::task::JoinHandle<()>,
+}
+
+type Live = Arc<Mutex<HashMap<(Team, RunId), CancellationToken>>>;
+
+impl Dialer {
+    /// Joins the dialers on this bus.
+    ///
+    /// # Errors
+    /// [`Error`] if the bus cannot be used.
+    pub async fn start(bus: &Bus, options: Options, registry: &Registry) -> Result<Self, Error> {
+        let concurrency = options.concurrency.max(1);
+        let workers = bus
+            .workers(WorkersOptions {
+                stream: Stream::Runs,
+                durable: "dialers".to_owned(),
+                filter: subject::runs_entering(Status::Pending),
+                ack_wait: options.ack_wait,
+                max_in_flight: 10_000,
+                batch: 1,
+            })
+            .await?;
+        let cancelled = bus
+            .watch(&subject::runs_entering(Status::Cancelled))
+            .await?;
+        let (stop, hang_up) = (CancellationToken::new(), CancellationToken::new());
+        let service = Service {
+            context: Context {
+                bus: bus.clone(),
+                routes: options.routes,
+                metrics: Metrics::register(registry)?,
+                min_ring: options.min_ring,
+            },
+            permits: Arc::new(Semaphore::new(concurrency)),
+            live: Live::default(),
+            hang_up: hang_up.clone(),
+            progress: options.ack_wait / 3,
+        };
+        let task = tokio::spawn(service.run(workers, cancelled, stop.clone()));
+        Ok(Self {
+            stop,
+            hang_up,
+            task,
+        })
+    }
+
+    /// Takes no new runs, lets dials and calls in flight finish until `deadline`, then ends them.
+    pub async fn drain(self, deadline: Duration) {
+        self.stop.cancel();
+        let mut task = self.task;
+        if tokio::time::timeout(deadline, &mut task).await.is_ok() {
+            return;
+        }
+        self.hang_up.cancel();
+        // Reporting what was ended needs the bus; without it nobody would hear anyway.
+        if tokio::time::timeout(Duration::from_secs(5), &mut task)
+            .await
+            .is_err()
+        {
+            error!("dials in flight could not be ended in time");
+            task.abort();
+        }
+    }
+}
+
+#[derive(Clone)]
+struct Service {
+    context: Context,
+    permits: Arc<Semaphore>,
+    live: Live,
+    hang_up: CancellationToken,
+    progress: Duration,
+}
+
+impl Service {
+    async fn run(self, mut workers: Workers, cancelled: Watch, stop: CancellationToken) {
+        let watching = tokio::spawn(self.clone().call_off(cancelled));
+        let mut working = JoinSet::new();
+        loop {
+            while working.try_join_next().is_some() {}
+            let next = async {
+                let permit = Arc::clone(&self.permits).acquire_owned().await.ok()?;
+                Some((permit, workers.next().await))
+            };
+            let Some(Some((permit, delivery))) = stop.run_until_cancelled(next).await else {
+                break;
+            };
+            let service = self.clone();
+            let span = info_span!(parent: &delivery.span, "dial");
+            let work = async move {
+                service.take(delivery).await;
+                drop(permit);
+            };
+            working.spawn(work.instrument(span));
+        }
+        while let Some(ended) = working.join_next().await {
+            if let Err(panic) = ended {
+                error!(%panic, "a dial panicked");
+            }
+        }
+        watching.abort();
+    }
+
+    async fn take(&self, delivery: Delivery) {
+        let Some(job) = Job::read(&delivery.envelope) else {
+            warn!(event = %delivery.envelope.event_id, "a pending transition has no window");
+            answered(delivery.done().await);
+            return;
+        };
+        let key = (job.team.clone(), job.run);
+        let stop = self.hang_up.child_token();
+        self.live
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(key.clone(), stop.clone());
+        self.context.metrics.in_flight.inc();
+        let work = attempt::run(&self.context, &job, &stop);
+        let finished = alive(&delivery, self.progress, work).await;
+        match finished {
+            Finished::Again => answered(delivery.again_after(AGAIN).await),
+            Finished::Done => answered(delivery.done().await),
+            // The outcome is reported: whoever gets the transition now will see it.
+            Finished::Talking(rest) => {
+                answered(delivery.done().await);
+                rest.await;
+            }
+        }
+        self.context.metrics.in_flight.dec();
+        self.live
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&key);
+    }
+
+    /// Calls off dials whose run was cancelled.
+    async fn call_off(self, mut cancelled: Watch) {
+        while let Some(envelope) = cancelled.next().await {
+            let (Ok(team), Some(Fact::Run(transition))) =
+                (envelope.team.parse::<Team>(), &envelope.fact)
+            else {
+                continue;
+            };
+            let live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(stop) = live.get(&(team, transition.run())) {
+                stop.cancel();
+            }
+        }
+    }
+}
+
+fn answered(result: Result<(), ringdown_bus::Error>) {
+    if let Err(error) = result {
+        debug!(%error, "a transition will come again");
+    }
+}
+
+/// Works while telling the bus again and again that somebody does.
+async fn alive<T>(delivery: &Delivery, every: Duration, work: impl Future<Output = T>) -> T {
+    let mut work = std::pin::pin!(work);
+    let mut ticks = tokio::time::interval(every.max(Duration::from_millis(50)));
+    ticks.tick().await;
+    loop {
+        tokio::select! {
+            result = &mut work => return result,
+            _ = ticks.tick() => {
+                if let Err(error) = delivery.progress().await {
+                    debug!(%error, "could not report progress");
+                }
+            }
+        }
+    }
+}

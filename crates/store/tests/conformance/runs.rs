@@ -1,0 +1,235 @@
+use std::time::Duration;
+
+use ringdown_domain::call::EndedReason;
+use ringdown_domain::run::{Event, Status, Window};
+use ringdown_domain::{CallId, RunId};
+use ringdown_store::{Error, Page, ProfileSnapshot, RunFilter, RunPatch};
+
+use super::{Db, PAGE, at, cancelled, ended, team, transition, whole_outbox};
+
+/// The life of a run, with everything a reader is promised about it.
+pub async fn a_run_goes_from_trigger_to_score(db: Db) {
+    let team = team(&db, "team").await;
+    let mut batch = team.new_batch(1);
+    batch.runs[0].test_profile = Some(ProfileSnapshot {
+        id: 5,
+        name: "caller".to_owned(),
+        information: serde_json::json!({"name": "Zo\u{eb} \u{1f4de}", "n": [1, null]}),
+    });
+    let (stored, runs) = db.trigger(batch.clone(), at(0)).await.unwrap();
+    let id = runs[0].id;
+    assert_eq!((runs[0].seq, runs[0].status()), (1, Status::InQueue));
+    assert_eq!(runs[0].test_profile, batch.runs[0].test_profile);
+    assert_eq!(runs[0].script, batch.runs[0].script);
+    assert_eq!(db.batch(team.org.id, stored.id).await.unwrap(), stored);
+    assert_eq!(stored.settings, batch.settings);
+
+    let pending = db.admit(team.org.id, at(5)).await.unwrap().remove(0);
+    let window = Window {
+        opens_at: at(5),
+        closes_at: at(305),
+    };
+    assert_eq!((pending.id, pending.window), (id, Some(window)));
+    assert_eq!(db.next_deadline().await.unwrap(), Some(at(305)));
+    let number = &team.number.number;
+    assert_eq!(db.pending_on(team.org.id, number).await.unwrap(), 1);
+
+    team.call("call", at(10)).await;
+    let live = db.run(team.org.id, id).await.unwrap();
+    assert_eq!(live.executed_at, Some(at(10)));
+    assert_eq!(live.call, Some(CallId("call".to_owned())));
+    // 60 s of the script and the grace of the state machine.
+    assert_eq!(db.next_deadline().await.unwrap(), Some(at(10 + 60 + 20)));
+
+    let patch = RunPatch {
+        duration: Some(Duration::from_millis(12_345)),
+        ended_reason: Some(EndedReason::MainAgentEnded),
+        ..RunPatch::default()
+    };
+    let over = ended("call", EndedReason::MainAgentEnded);
+    db.transition(id, over, patch, at(22)).await.unwrap();
+    let patch = RunPatch {
+        recording: Some("recordings/1.wav".to_owned()),
+        ..RunPatch::default()
+    };
+    db.patch_run(id, patch).await.unwrap();
+    let patch = RunPatch {
+        score: Some(serde_json::json!({"latency": 0.25})),
+        ..RunPatch::default()
+    };
+    let scored = Event::Scored { success: true };
+    let done = db.transition(id, scored, patch, at(30)).await.unwrap().run;
+    assert_eq!(done, db.run(team.org.id, id).await.unwrap());
+    assert_eq!(done, db.run_unscoped(id).await.unwrap());
+    assert_eq!((done.success(), done.error_message()), (Some(true), None));
+    assert_eq!(done.duration, Some(Duration::from_millis(12_345)));
+    assert_eq!(done.ended_reason, Some(EndedReason::MainAgentEnded));
+    assert_eq!(done.recording.as_deref(), Some("recordings/1.wav"));
+    assert_eq!(done.score, Some(serde_json::json!({"latency": 0.25})));
+    assert_eq!((done.seq, done.window), (5, Some(window)));
+    assert_eq!((done.created_at, done.updated_at), (at(0), at(30)));
+    assert_eq!(db.next_deadline().await.unwrap(), None);
+    let batch = db.batch(team.org.id, stored.id).await.unwrap();
+    assert_eq!(batch.updated_at, at(30));
+}
+
+/// An event that does not fit is refused and leaves no trace, in every state.
+pub async fn an_illegal_transition_changes_nothing(db: Db) {
+    let team = team(&db, "team").await;
+    let (_, runs) = team.trigger(1, at(0)).await;
+    let id = runs[0].id;
+    let path = [
+        Event::Admitted {
+            dial_window: Duration::from_secs(60),
+        },
+        Event::Matched {
+            call: CallId("call".to_owned()),
+            max_duration: Duration::from_secs(60),
+        },
+        ended("call", EndedReason::TestingAgentEnded),
+        Event::Scored { success: false },
+    ];
+    let mut refused = 0;
+    for step in 0..=path.len() {
+        let before = db.run(team.org.id, id).await.unwrap();
+        let outbox = whole_outbox(&db).await.len();
+        let misfits = path.iter().enumerate().filter(|(index, _)| *index != step);
+        let more = [
+            ended("another", EndedReason::MainAgentEnded),
+            Event::DeadlinePassed,
+            Event::WindowClosed {
+                reason: "too soon".to_owned(),
+            },
+        ];
+        for event in misfits.map(|(_, event)| event).chain(&more) {
+            let patch = RunPatch {
+                recording: Some("must not be stored".to_owned()),
+                ..RunPatch::default()
+            };
+            let answer = db.transition(id, event.clone(), patch, at(1)).await;
+            assert!(matches!(answer, Err(Error::Illegal(_))), "{event:?}");
+            refused += 1;
+        }
+        assert_eq!(db.run(team.org.id, id).await.unwrap(), before);
+        assert_eq!(whole_outbox(&db).await.len(), outbox);
+        if let Some(event) = path.get(step) {
+            transition(&db, id, event.clone(), at(1)).await.unwrap();
+        }
+    }
+    assert_eq!(refused, 4 * (3 + 3) + (4 + 3));
+    let terminal = transition(&db, id, cancelled(), at(2)).await;
+    assert!(matches!(terminal, Err(Error::Illegal(_))));
+    for missing in [
+        transition(&db, RunId(999), cancelled(), at(2)).await.err(),
+        db.patch_run(RunId(999), RunPatch::default()).await.err(),
+        db.run_unscoped(RunId(999)).await.err(),
+    ] {
+        assert!(matches!(missing, Some(Error::NotFound { .. })));
+    }
+}
+
+/// Rows come in the order of the transitions, a run's `seq` has no gap, and only what was published
+/// is forgotten.
+pub async fn the_outbox_keeps_the_order_and_forgets_only_what_was_published(db: Db) {
+    let team = team(&db, "team").await;
+    let (_, runs) = team.trigger(3, at(0)).await;
+    db.admit(team.org.id, at(1)).await.unwrap();
+    team.call("call", at(2)).await;
+    transition(&db, runs[0].id, cancelled(), at(3))
+        .await
+        .unwrap();
+    let rows = whole_outbox(&db).await;
+    let seen: Vec<_> = rows.iter().map(|r| (r.run.id, r.seq, r.status)).collect();
+    let [a, b, c] = [runs[0].id, runs[1].id, runs[2].id];
+    assert_eq!(
+        seen,
+        [
+            (a, 1, Status::InQueue),
+            (b, 1, Status::InQueue),
+            (c, 1, Status::InQueue),
+            (a, 2, Status::Pending),
+            (b, 2, Status::Pending),
+            (c, 2, Status::Pending),
+            (a, 3, Status::InProgress),
+            (a, 4, Status::Cancelled),
+        ]
+    );
+    assert!(rows.is_sorted_by_key(|row| row.id));
+    // A row says what was true then, not what is true now.
+    assert_eq!((rows[0].window, rows[3].at), (None, at(1)));
+    assert_eq!(rows[7].error_message.as_deref(), Some("by a user"));
+    assert_eq!(rows[3].error_message, None);
+
+    let first = db.outbox(4).await.unwrap();
+    assert_eq!(first.len(), 4);
+    db.outbox_published(first[3].id).await.unwrap();
+    db.outbox_published(first[3].id).await.unwrap();
+    let rest = whole_outbox(&db).await;
+    assert_eq!(rest.len(), 4);
+    assert_eq!(rest[0].id, rows[4].id);
+    db.outbox_published(rows[7].id).await.unwrap();
+    transition(&db, b, cancelled(), at(4)).await.unwrap();
+    let after = whole_outbox(&db).await;
+    assert!(after[0].id > rows[7].id, "positions are never used again");
+}
+
+pub async fn overdue_runs_come_most_overdue_first(db: Db) {
+    let team = team(&db, "team").await;
+    let (_, runs) = team.trigger(3, at(0)).await;
+    for (run, seconds) in runs.iter().zip([30, 10, 20]) {
+        let admitted = Event::Admitted {
+            dial_window: Duration::from_secs(seconds),
+        };
+        transition(&db, run.id, admitted, at(0)).await.unwrap();
+    }
+    let overdue = async |now, limit| -> Vec<RunId> {
+        let rows = db.overdue(at(now), limit).await.unwrap();
+        rows.iter().map(|run| run.id).collect()
+    };
+    assert_eq!(db.next_deadline().await.unwrap(), Some(at(10)));
+    assert!(overdue(9, 10).await.is_empty());
+    assert_eq!(overdue(20, 10).await, [runs[1].id, runs[2].id]);
+    assert_eq!(overdue(99, 2).await, [runs[1].id, runs[2].id]);
+    let closed = Event::WindowClosed {
+        reason: "no call arrived".to_owned(),
+    };
+    transition(&db, runs[1].id, closed, at(20)).await.unwrap();
+    assert_eq!(overdue(20, 10).await, [runs[2].id]);
+    let run = db.run(team.org.id, runs[1].id).await.unwrap();
+    assert_eq!(run.error_message(), Some("no call arrived"));
+}
+
+pub async fn runs_are_listed_newest_first_in_pages_and_by_id_in_the_order_asked(db: Db) {
+    let team = team(&db, "team").await;
+    let (first, a) = team.trigger(3, at(0)).await;
+    let (second, b) = team.trigger(2, at(1)).await;
+    transition(&db, b[0].id, cancelled(), at(2)).await.unwrap();
+    let ids = |rows: &[ringdown_store::Run]| rows.iter().map(|r| r.id).collect::<Vec<_>>();
+    let list = async |filter, number, size| {
+        let page = Page { number, size };
+        let rows = db.runs(team.org.id, filter, page).await.unwrap();
+        (rows.count, ids(&rows.rows))
+    };
+    let all = RunFilter::default();
+    assert_eq!(list(all.clone(), 1, 2).await, (5, vec![b[1].id, b[0].id]));
+    assert_eq!(list(all.clone(), 3, 2).await, (5, vec![a[0].id]));
+    assert_eq!(list(all, 9, 2).await, (5, vec![]));
+    let of_first = RunFilter {
+        result: Some(first.id),
+        statuses: vec![Status::InQueue, Status::Pending],
+        ..RunFilter::default()
+    };
+    assert_eq!(list(of_first, 1, 9).await.0, 3);
+    let over = RunFilter {
+        statuses: vec![Status::Cancelled],
+        ..RunFilter::default()
+    };
+    assert_eq!(list(over, 1, 9).await, (1, vec![b[0].id]));
+    let asked = [b[0].id, RunId(999), a[2].id, a[0].id];
+    let found = db.runs_by_id(team.org.id, &asked).await.unwrap();
+    assert_eq!(ids(&found), [b[0].id, a[2].id, a[0].id]);
+    assert!(db.runs_by_id(team.org.id, &[]).await.unwrap().is_empty());
+    let batches = db.batches(team.org.id, None, PAGE).await.unwrap();
+    let order: Vec<_> = batches.rows.iter().map(|batch| batch.id).collect();
+    assert_eq!((batches.count, order), (2, vec![second.id, first.id]));
+}
