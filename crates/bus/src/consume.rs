@@ -5,7 +5,7 @@ use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer, pu
 use async_nats::jetstream::{self, AckKind};
 use futures::StreamExt as _;
 use ringdown_proto::v1::Envelope;
-use tracing::warn;
+use tracing::{debug, warn};
 
 use crate::connection::DEADLINE;
 use crate::{Bus, Error, Stream, trace};
@@ -178,7 +178,7 @@ impl Workers {
                     }
                 }
                 Some(Err(error)) => {
-                    tracing::debug!(consumer = %self.options.durable, %error, "consuming again");
+                    debug!(consumer = %self.options.durable, %error, "consuming again");
                     self.messages = None;
                     tokio::time::sleep(pause).await;
                 }
@@ -250,6 +250,24 @@ impl Delivery {
             .ack_with(AckKind::Progress)
             .await
             .map_err(|error| self.failed(error.to_string()))
+    }
+
+    /// Works while telling the server every `every` that somebody does, so that the fact is not
+    /// handed to another worker meanwhile.
+    pub async fn kept_alive<T>(&self, every: Duration, work: impl Future<Output = T>) -> T {
+        let mut work = std::pin::pin!(work);
+        let mut ticks = tokio::time::interval(every.max(Duration::from_millis(50)));
+        ticks.tick().await;
+        loop {
+            tokio::select! {
+                result = &mut work => return result,
+                _ = ticks.tick() => {
+                    if let Err(error) = self.progress().await {
+                        debug!(%error, "could not report progress");
+                    }
+                }
+            }
+        }
     }
 
     async fn answer(self, kind: AckKind) -> Result<(), Error> {

@@ -17,6 +17,16 @@ pub fn runs_entering(status: Status) -> String {
     format!("rd.v1.run.*.*.{status}")
 }
 
+/// Transitions of one team's runs into `status`.
+pub fn team_runs_entering(team: &Team, status: Status) -> String {
+    format!("rd.v1.run.{team}.*.{status}")
+}
+
+/// Every fact about one team's plans.
+pub fn plans_of(team: &Team) -> String {
+    format!("rd.v1.plan.{team}.>")
+}
+
 /// Transitions of every run of one team.
 pub fn runs_of(team: &Team) -> String {
     format!("rd.v1.run.{team}.>")

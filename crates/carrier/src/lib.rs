@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use exec::Exec;
 pub use route::{InvalidRoute, RouteSpec, Routes};
-pub use sip::{Placed, SipTrunk, place};
+pub use sip::{Placed, SipTrunk, facing, place};
 pub use talk::{TalkError, agent_tone, read_wav};
 
 /// One call to place.

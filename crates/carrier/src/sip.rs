@@ -46,7 +46,10 @@ impl Placed {
 }
 
 /// The address of this machine that faces `peer`. No packet is sent.
-fn facing(peer: SocketAddr) -> std::io::Result<IpAddr> {
+///
+/// # Errors
+/// There is no route to `peer`.
+pub fn facing(peer: SocketAddr) -> std::io::Result<IpAddr> {
     let any: SocketAddr = if peer.is_ipv4() {
         ([0, 0, 0, 0], 0).into()
     } else {
@@ -112,7 +115,7 @@ impl SipTrunk {
 }
 
 /// A user agent on a free port of the address that faces `proxy`.
-pub(crate) async fn endpoint_towards(proxy: SocketAddr) -> Result<(Endpoint, Incoming), String> {
+async fn endpoint_towards(proxy: SocketAddr) -> Result<(Endpoint, Incoming), String> {
     let ip = facing(proxy).map_err(|error| format!("cannot reach {proxy}: {error}"))?;
     Endpoint::bind(EndpointOptions {
         listen: SocketAddr::new(ip, 0),

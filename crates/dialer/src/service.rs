@@ -24,6 +24,8 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// How a dialer works.
 #[derive(Clone)]
 pub struct Options {
+    /// Only this team's runs; `None` for every team's.
+    pub team: Option<Team>,
     /// Dials in flight at once, at least 1.
     pub concurrency: usize,
     /// A dialer that is silent for this long is taken for gone.
@@ -50,19 +52,29 @@ impl Dialer {
     /// [`Error`] if the bus cannot be used.
     pub async fn start(bus: &Bus, options: Options, registry: &Registry) -> Result<Self, Error> {
         let concurrency = options.concurrency.max(1);
+        let (durable, pending, cancelled) = match &options.team {
+            None => (
+                "dialers".to_owned(),
+                subject::runs_entering(Status::Pending),
+                subject::runs_entering(Status::Cancelled),
+            ),
+            Some(team) => (
+                format!("dialers-{team}"),
+                subject::team_runs_entering(team, Status::Pending),
+                subject::team_runs_entering(team, Status::Cancelled),
+            ),
+        };
         let workers = bus
             .workers(WorkersOptions {
                 stream: Stream::Runs,
-                durable: "dialers".to_owned(),
-                filter: subject::runs_entering(Status::Pending),
+                durable,
+                filter: pending,
                 ack_wait: options.ack_wait,
                 max_in_flight: 10_000,
                 batch: 1,
             })
             .await?;
-        let cancelled = bus
-            .watch(&subject::runs_entering(Status::Cancelled))
-            .await?;
+        let cancelled = bus.watch(&cancelled).await?;
         let (stop, hang_up) = (CancellationToken::new(), CancellationToken::new());
         let service = Service {
             context: Context {
@@ -155,7 +167,7 @@ impl Service {
             .insert(key.clone(), stop.clone());
         self.context.metrics.in_flight.inc();
         let work = attempt::run(&self.context, &job, &stop);
-        let finished = alive(&delivery, self.progress, work).await;
+        let finished = delivery.kept_alive(self.progress, work).await;
         match finished {
             Finished::Again => answered(delivery.again_after(AGAIN).await),
             Finished::Done => answered(delivery.done().await),
@@ -191,22 +203,5 @@ impl Service {
 fn answered(result: Result<(), ringdown_bus::Error>) {
     if let Err(error) = result {
         debug!(%error, "a transition will come again");
-    }
-}
-
-/// Works while telling the bus again and again that somebody does.
-async fn alive<T>(delivery: &Delivery, every: Duration, work: impl Future<Output = T>) -> T {
-    let mut work = std::pin::pin!(work);
-    let mut ticks = tokio::time::interval(every.max(Duration::from_millis(50)));
-    ticks.tick().await;
-    loop {
-        tokio::select! {
-            result = &mut work => return result,
-            _ = ticks.tick() => {
-                if let Err(error) = delivery.progress().await {
-                    debug!(%error, "could not report progress");
-                }
-            }
-        }
     }
 }

@@ -323,7 +323,10 @@ fn flatten(prefix: &str, table: &toml::Table, values: &mut Vec<(String, String)>
             toml::Value::Array(items) => {
                 let texts: Vec<String> = items
                     .iter()
-                    .map(|item| item.as_str().map_or_else(|| item.to_string(), str::to_owned))
+                    .map(|item| {
+                        item.as_str()
+                            .map_or_else(|| item.to_string(), str::to_owned)
+                    })
                     .collect();
                 values.push((key, texts.join(",")));
             }
@@ -336,7 +339,11 @@ fn flatten(prefix: &str, table: &toml::Table, values: &mut Vec<(String, String)>
 mod tests {
     use super::*;
 
-    fn load(file: &str, env: &[(&str, &str)], flags: &[(&str, &str)]) -> Result<Config, Vec<String>> {
+    fn load(
+        file: &str,
+        env: &[(&str, &str)],
+        flags: &[(&str, &str)],
+    ) -> Result<Config, Vec<String>> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ringdown.toml");
         std::fs::write(&path, file).unwrap();
@@ -348,7 +355,10 @@ mod tests {
     #[test]
     fn later_sources_win() {
         let file = "[http]\nlisten = \"127.0.0.1:1\"\n[nats]\nreplicas = 3\n[dialer.routes]\na = \"exec:true\"\n";
-        let env = [("RINGDOWN_HTTP_LISTEN", "127.0.0.1:2"), ("RINGDOWN_LOG", "debug")];
+        let env = [
+            ("RINGDOWN_HTTP_LISTEN", "127.0.0.1:2"),
+            ("RINGDOWN_LOG", "debug"),
+        ];
         let config = load(file, &env, &[("http.listen", "127.0.0.1:3")]).unwrap();
         assert_eq!(config.http_listen.port(), 3);
         assert_eq!(config.nats_replicas, 3);
@@ -360,8 +370,16 @@ mod tests {
         let file = "colour = 1\n[http]\nlisten = \"nowhere\"\n[nats]\nreplicas = 9\n";
         let problems = load(file, &[("RINGDOWN_DRAIN_SECONDS", "soon")], &[]).unwrap_err();
         assert_eq!(problems.len(), 4, "{problems:?}");
-        for word in ["colour", "http.listen", "nats.replicas", "RINGDOWN_DRAIN_SECONDS"] {
-            assert!(problems.iter().any(|p| p.contains(word)), "{word}: {problems:?}");
+        for word in [
+            "colour",
+            "http.listen",
+            "nats.replicas",
+            "RINGDOWN_DRAIN_SECONDS",
+        ] {
+            assert!(
+                problems.iter().any(|p| p.contains(word)),
+                "{word}: {problems:?}"
+            );
         }
     }
 }

@@ -1,1 +1,90 @@
-fn main() {}
+//! The `ringdown` command: one binary, every role.
+
+mod attempts;
+mod cli;
+mod config;
+mod demo;
+mod dial;
+mod exit;
+mod print;
+mod roles;
+mod run;
+mod up;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser as _};
+
+use cli::{Cli, Command, Format};
+use exit::{Exit, Failure, Outcome};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let code = match start(cli) {
+        Ok(exit) => exit,
+        Err(failure) => {
+            eprintln!("ringdown: {:#}", failure.error);
+            failure.exit
+        }
+    };
+    ExitCode::from(code as u8)
+}
+
+fn start(cli: Cli) -> Outcome {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(Failure::internal)?;
+    // The exporter's client needs the runtime.
+    let _inside = runtime.enter();
+    let quiet = matches!(
+        cli.command,
+        Command::Demo(_) | Command::Run(_) | Command::Dial(_)
+    );
+    let filter = std::env::var("RINGDOWN_LOG").ok();
+    let _telemetry = ringdown_telemetry::init(&ringdown_telemetry::Options {
+        format: match cli.log_format {
+            Format::Human => ringdown_telemetry::Format::Human,
+            Format::Json => ringdown_telemetry::Format::Json,
+        },
+        // Commands that show progress themselves only log what is wrong.
+        filter: filter.or_else(|| quiet.then(|| "warn,rsipstack=error".to_owned())),
+        service: "ringdown".to_owned(),
+        otlp_endpoint: std::env::var("OTEL_EXPORTER_OTLP_ENDPOINT").ok(),
+    })
+    .map_err(|error| Failure::usage(format!("failed to {error}")))?;
+    let outcome = runtime.block_on(command(cli));
+    // Blocking work that is still going on, such as a slow disk, must not hold the process.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(2));
+    outcome
+}
+
+async fn command(cli: Cli) -> Outcome {
+    let format = cli.format;
+    match cli.command {
+        Command::Up(up) => up::up(&up.settings, &roles::Role::ALL, format).await,
+        Command::Serve(serve) => up::up(&serve.settings, &serve.roles, format).await,
+        Command::Dial(dial) => dial::dial(&dial, format).await,
+        Command::Attempts(attempts) => attempts::attempts(&attempts, format).await,
+        Command::Run(run) => Box::pin(run::run(run, format)).await,
+        Command::Demo(demo) => Box::pin(demo::demo(&demo, format)).await,
+        Command::Config => {
+            print::config(format)?;
+            Ok(Exit::Success)
+        }
+        Command::Completions { shell } => {
+            let mut out = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "ringdown", &mut out);
+            print::raw(&out)?;
+            Ok(Exit::Success)
+        }
+        Command::Man => {
+            let mut out = Vec::new();
+            clap_mangen::Man::new(Cli::command())
+                .render(&mut out)
+                .map_err(Failure::internal)?;
+            print::raw(&out)?;
+            Ok(Exit::Success)
+        }
+    }
+}

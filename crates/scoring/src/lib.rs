@@ -1,7 +1,9 @@
 //! Judges finished calls by their recordings.
 //!
 //! [`score`] takes a stereo WAV (8 kHz, left the agent under test, right the testing agent), finds who spoke when, and gives a
-//! [`Scorecard`]: measurements, the metrics of the API made from them, and a verdict. The part here is pure: no clock, no I/O.
+//! [`Scorecard`]: measurements, the metrics of the API made from them, and a verdict. That part is pure: no clock, no I/O.
+//! [`Scorer`] is the role around it: it takes `recorded` facts from the bus, reads the recording from the artefact store and
+//! publishes the score.
 //!
 //! Definitions:
 //!
@@ -21,11 +23,13 @@ mod measure;
 mod percentiles;
 mod recording;
 mod scorecard;
+mod service;
 mod timeline;
 
 pub use percentiles::Percentiles;
 pub use recording::{Error, Recording};
 pub use scorecard::{Kind, Metric, Scorecard, Verdict};
+pub use service::{Scorer, ScorerOptions};
 pub use timeline::{Speaker, Turn};
 
 /// Limits that the judgement uses. All in milliseconds.

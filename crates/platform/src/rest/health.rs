@@ -30,6 +30,11 @@ impl Health {
     pub fn drain(&self) {
         self.draining.store(true, Ordering::Relaxed);
     }
+
+    /// Whether the process takes no new work.
+    pub(super) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
 }
 
 pub(super) async fn alive() -> Json<serde_json::Value> {
@@ -38,7 +43,7 @@ pub(super) async fn alive() -> Json<serde_json::Value> {
 
 pub(super) async fn ready(Extract(state): Extract<State>) -> Response {
     let mut missing = Vec::new();
-    if state.health.draining.load(Ordering::Relaxed) {
+    if state.health.is_draining() {
         missing.push("draining: no new work is taken");
     }
     let ping = tokio::time::timeout(PING_DEADLINE, state.store().ping()).await;

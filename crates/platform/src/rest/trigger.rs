@@ -400,6 +400,12 @@ pub(super) async fn run_scenarios(
     asked: Asked,
     mut fields: Fields,
 ) -> Answer<(StatusCode, Json<wire::TriggeredResult>)> {
+    if state.health.is_draining() {
+        return Err(Failure::detail(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "The service is shutting down and takes no new runs.",
+        ));
+    }
     let org = asked.principal.org;
     let request = read(&mut fields)?;
     let scenarios = select(&state, org, &request).await?;

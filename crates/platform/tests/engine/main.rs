@@ -1,0 +1,13 @@
+//! The engine with a real `nats-server` and a real database.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs,
+    unreachable_pub
+)]
+
+mod life;
+mod outages;
+mod world;

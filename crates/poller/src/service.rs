@@ -1,0 +1,129 @@
+use std::time::Duration;
+
+use ringdown_bus::{Bus, Delivery, Stream, Workers, WorkersOptions, subject};
+use ringdown_client::Client;
+use ringdown_domain::Team;
+use ringdown_proto::v1::envelope::Fact;
+use ringdown_proto::v1::{PlanFact, plan_fact};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, error, warn};
+
+use crate::{Error, watch};
+
+/// A poller that is silent for this long is taken for gone, and another takes its plans.
+const ACK_WAIT: Duration = Duration::from_secs(30);
+
+/// Plans watched at once.
+const MAX_PLANS: usize = 100;
+
+/// Watches the plans of one service.
+pub struct Poller {
+    stop: CancellationToken,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Poller {
+    /// Takes the plans that are announced for `team`, whose service `client` reaches.
+    ///
+    /// # Errors
+    /// [`Error`] if the bus cannot be used.
+    pub async fn start(bus: &Bus, team: Team, client: Client) -> Result<Self, Error> {
+        let workers = bus
+            .workers(WorkersOptions {
+                stream: Stream::Plans,
+                durable: format!("pollers-{team}"),
+                filter: subject::plans_of(&team),
+                ack_wait: ACK_WAIT,
+                max_in_flight: 100,
+                batch: 1,
+            })
+            .await?;
+        let stop = CancellationToken::new();
+        let service = Service {
+            bus: bus.clone(),
+            team,
+            client,
+        };
+        let task = tokio::spawn(service.run(workers, stop.clone()));
+        Ok(Self { stop, task })
+    }
+
+    /// Stops watching; another poller goes on where this one stopped.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        if let Err(panic) = self.task.await {
+            error!(%panic, "the poller panicked");
+        }
+    }
+}
+
+#[derive(Clone)]
+struct Service {
+    bus: Bus,
+    team: Team,
+    client: Client,
+}
+
+impl Service {
+    async fn run(self, mut workers: Workers, stop: CancellationToken) {
+        let mut plans = JoinSet::new();
+        loop {
+            while plans.len() >= MAX_PLANS {
+                plans.join_next().await;
+            }
+            let Some(delivery) = stop.run_until_cancelled(workers.next()).await else {
+                break;
+            };
+            let (service, stop) = (self.clone(), stop.clone());
+            plans.spawn(async move {
+                // A plan that is not finished is delivered again, to whoever polls then.
+                stop.run_until_cancelled(service.take(delivery)).await;
+            });
+        }
+        while plans.join_next().await.is_some() {}
+    }
+
+    async fn take(&self, delivery: Delivery) {
+        let triggered = match &delivery.envelope.fact {
+            Some(Fact::Plan(PlanFact {
+                plan_id,
+                step: Some(plan_fact::Step::Triggered(triggered)),
+                ..
+            })) => Some((plan_id.clone(), triggered.runs.clone())),
+            _ => None,
+        };
+        let answered = match triggered {
+            None => delivery.done().await,
+            Some((plan_id, runs)) => {
+                let watching = watch::watch(&self.client, &self.bus, &self.team, runs);
+                match delivery.kept_alive(ACK_WAIT / 3, watching).await {
+                    Ok(()) => {
+                        self.finished(plan_id).await;
+                        delivery.done().await
+                    }
+                    Err(error) => {
+                        warn!(%error, "cannot announce transitions, will try again");
+                        delivery.again_after(Duration::from_secs(1)).await
+                    }
+                }
+            }
+        };
+        if let Err(error) = answered {
+            debug!(%error, "a plan will come again");
+        }
+    }
+
+    async fn finished(&self, plan_id: String) {
+        let id = format!("plan:{plan_id}:finished");
+        let fact = Fact::Plan(PlanFact {
+            plan_id,
+            upstream: self.client.base().to_owned(),
+            step: Some(plan_fact::Step::Finished(plan_fact::Finished {})),
+        });
+        let envelope = self.bus.envelope(&self.team, fact);
+        if let Err(error) = self.bus.publish(&envelope, &id).await {
+            warn!(%error, "cannot announce that a plan is finished");
+        }
+    }
+}

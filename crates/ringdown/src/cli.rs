@@ -1,0 +1,255 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::exit;
+use crate::roles::Role;
+
+/// Tests voice agents that place outbound calls.
+#[derive(Debug, Parser)]
+#[command(name = "ringdown", version, propagate_version = true, after_help = exit::HELP)]
+pub(crate) struct Cli {
+    /// How results are printed.
+    #[arg(long, global = true, value_enum, default_value_t = Format::Human)]
+    pub(crate) format: Format,
+    /// How logs are printed, on standard error.
+    #[arg(long, global = true, value_enum, default_value_t = Format::Human)]
+    pub(crate) log_format: Format,
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// How something is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people.
+    Human,
+    /// JSON, one document.
+    Json,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Build a small world, run it with real calls on loopback and show what happened.
+    Demo(Demo),
+    /// Run every role in this process, with its own NATS server and database.
+    Up(Up),
+    /// Run chosen roles against a given NATS server and database.
+    Serve(Serve),
+    /// Trigger runs at a service, dial each the moment it is pending, and report.
+    Run(Run),
+    /// Place one call and report what happened.
+    Dial(Dial),
+    /// List the attempt ledger: every call that arrived, every call that was made, and why each
+    /// went as it did.
+    Attempts(Attempts),
+    /// List every setting, its environment variable and its meaning.
+    Config,
+    /// Print a completion script.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page.
+    Man,
+}
+
+/// Settings that most commands share; they win over the environment and the file.
+#[derive(Debug, Args)]
+pub(crate) struct Settings {
+    /// Configuration file (TOML).
+    #[arg(long, env = "RINGDOWN_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+    /// Folder for the database, recordings and streams.
+    #[arg(long)]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Address of the REST API; port 0 takes a free one.
+    #[arg(long)]
+    pub(crate) http_listen: Option<String>,
+    /// Address of the SIP endpoint; port 0 takes a free one.
+    #[arg(long)]
+    pub(crate) sip_listen: Option<String>,
+    /// NATS servers; without it a supervised child is started.
+    #[arg(long)]
+    pub(crate) nats_url: Option<String>,
+    /// SQLite database file.
+    #[arg(long)]
+    pub(crate) database: Option<PathBuf>,
+    /// Parallel-call limit of the first organisation, when it is created.
+    #[arg(long)]
+    pub(crate) parallel_calls: Option<u32>,
+    /// What speaks for the testing agent: flite or tone.
+    #[arg(long)]
+    pub(crate) voice: Option<String>,
+    /// A way to make agents call, NAME=exec:COMMAND or NAME=sip:HOST:PORT?play=WAV&seconds=N;
+    /// `sip:local` is this process's own SIP endpoint. May be repeated.
+    #[arg(long = "dial-route", value_name = "NAME=SPEC")]
+    pub(crate) dial_routes: Vec<String>,
+    /// Seconds that live calls get to finish after SIGTERM.
+    #[arg(long)]
+    pub(crate) drain_seconds: Option<u64>,
+}
+
+impl Settings {
+    /// The flags as `(key, value)` pairs of the settings' keys.
+    pub(crate) fn flags(&self) -> Result<Vec<(String, String)>, String> {
+        let text = |path: &PathBuf| path.display().to_string();
+        let mut flags = Vec::new();
+        let mut add = |key: &str, value: Option<String>| {
+            flags.extend(value.map(|value| (key.to_owned(), value)));
+        };
+        add("data_dir", self.data_dir.as_ref().map(text));
+        add("http.listen", self.http_listen.clone());
+        add("sip.listen", self.sip_listen.clone());
+        add("nats.url", self.nats_url.clone());
+        add("database.path", self.database.as_ref().map(text));
+        add(
+            "limits.parallel_calls",
+            self.parallel_calls.map(|n| n.to_string()),
+        );
+        add("testing_agent.voice", self.voice.clone());
+        add("drain_seconds", self.drain_seconds.map(|n| n.to_string()));
+        for route in &self.dial_routes {
+            let (name, spec) = route
+                .split_once('=')
+                .ok_or_else(|| format!("--dial-route {route}: expected NAME=SPEC"))?;
+            add(&format!("dialer.routes.{name}"), Some(spec.to_owned()));
+        }
+        Ok(flags)
+    }
+}
+
+/// `ringdown demo`
+#[derive(Debug, Args)]
+pub(crate) struct Demo {
+    /// Folder for the reports and recordings; replaced if a demo made it.
+    #[arg(long, default_value = "demo-output")]
+    pub(crate) output: PathBuf,
+}
+
+/// `ringdown up`
+#[derive(Debug, Args)]
+pub(crate) struct Up {
+    #[command(flatten)]
+    pub(crate) settings: Settings,
+}
+
+/// `ringdown serve`
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    /// The roles to run.
+    #[arg(required = true, value_enum)]
+    pub(crate) roles: Vec<Role>,
+    #[command(flatten)]
+    pub(crate) settings: Settings,
+}
+
+/// Which service to talk to.
+#[derive(Debug, Args)]
+pub(crate) struct Upstream {
+    /// Address of the service.
+    #[arg(
+        long = "upstream",
+        env = "RINGDOWN_UPSTREAM",
+        default_value = "http://127.0.0.1:8080"
+    )]
+    pub(crate) url: String,
+    /// API key of the service.
+    #[arg(long, env = "RINGDOWN_API_KEY", hide_env_values = true)]
+    pub(crate) api_key: String,
+}
+
+/// `ringdown run`
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    #[command(flatten)]
+    pub(crate) upstream: Upstream,
+    /// The agent under test.
+    #[arg(long)]
+    pub(crate) agent_id: i64,
+    /// An evaluator to run; may be repeated.
+    #[arg(long = "scenario", required = true)]
+    pub(crate) scenarios: Vec<i64>,
+    /// Runs per evaluator.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) frequency: u32,
+    /// Parallel-call limit of this batch.
+    #[arg(long)]
+    pub(crate) concurrency_limit: Option<u32>,
+    /// Name of the result.
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// How to dial: exec:COMMAND or sip:HOST:PORT?play=WAV&seconds=N. Without it the agent calls by
+    /// itself.
+    #[arg(long)]
+    pub(crate) dial: Option<String>,
+    /// Caller ID that `sip:` dials from; `exec` gets it as RINGDOWN_FROM. Default: the agent's
+    /// contact_number.
+    #[arg(long)]
+    pub(crate) from: Option<String>,
+    /// NATS servers; without it a supervised child is started.
+    #[arg(long, env = "RINGDOWN_NATS_URL")]
+    pub(crate) nats_url: Option<String>,
+    /// Dials in flight at once.
+    #[arg(long, default_value_t = 64)]
+    pub(crate) dial_concurrency: usize,
+    /// Write a JUnit report here.
+    #[arg(long)]
+    pub(crate) junit: Option<PathBuf>,
+    /// Write an HTML report here.
+    #[arg(long)]
+    pub(crate) html: Option<PathBuf>,
+    /// Give up after this many seconds; runs that are not finished count as not passed.
+    #[arg(long, default_value_t = 3600)]
+    pub(crate) timeout: u64,
+}
+
+/// `ringdown dial`
+#[derive(Debug, Args)]
+pub(crate) struct Dial {
+    /// Where the INVITE goes.
+    #[arg(long)]
+    pub(crate) proxy: SocketAddr,
+    /// Caller ID.
+    #[arg(long)]
+    pub(crate) from: String,
+    /// Number to call.
+    #[arg(long)]
+    pub(crate) to: String,
+    /// What to say: an 8 kHz mono 16-bit WAV. Default: tones.
+    #[arg(long)]
+    pub(crate) play: Option<PathBuf>,
+    /// Longest to stay on the line.
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub(crate) seconds: u64,
+    /// Longest to let it ring, in seconds.
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=300))]
+    pub(crate) ring: u64,
+}
+
+/// `ringdown attempts`
+#[derive(Debug, Args)]
+pub(crate) struct Attempts {
+    #[command(flatten)]
+    pub(crate) upstream: Upstream,
+    /// Only of this run, matched or nearest.
+    #[arg(long)]
+    pub(crate) run: Option<i64>,
+    /// Only invite or dial.
+    #[arg(long)]
+    pub(crate) kind: Option<String>,
+    /// Only with this verdict, for example caller_id_mismatch.
+    #[arg(long)]
+    pub(crate) verdict: Option<String>,
+    /// Only calls that were not matched.
+    #[arg(long)]
+    pub(crate) refused: bool,
+    /// Rows at the most.
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=500))]
+    pub(crate) limit: u32,
+}

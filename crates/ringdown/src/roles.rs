@@ -1,0 +1,442 @@
+//! Starts the roles of a deployment in this process, and ends them in the right order.
+
+use std::fs::File;
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow};
+use async_trait::async_trait;
+use prometheus::Registry;
+use ringdown_bus::{Bus, From, NatsServer, ServerOptions, find_nats_server, now};
+use ringdown_carrier::{RouteSpec, Routes};
+use ringdown_dialer::Dialer;
+use ringdown_observer::Observer;
+use ringdown_platform::Engine;
+use ringdown_platform::rest::{self, ApiKey, Health, hash_key};
+use ringdown_scoring::{Scorer, ScorerOptions};
+use ringdown_store::{Artefacts, NewOrganisation, Sqlite, Store};
+use ringdown_testing_agent::{RecordingSink, SinkError};
+use ringdown_voice::{CacheOptions, Cached, Flite, Synthesizer, Tone};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use crate::config::{Config, Voice};
+use crate::exit::Failure;
+
+/// Slug of the organisation that exists from the first start.
+const FIRST_TEAM: &str = "default";
+
+/// A role of the deployment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Role {
+    /// REST API, run queue, matching, deadlines.
+    Platform,
+    /// Answers calls.
+    TestingAgent,
+    /// Makes agents call.
+    Dialer,
+    /// Scores recordings.
+    Scoring,
+    /// Follows events and counts them.
+    Observer,
+}
+
+impl Role {
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Platform,
+        Self::TestingAgent,
+        Self::Dialer,
+        Self::Scoring,
+        Self::Observer,
+    ];
+}
+
+/// Roles running in this process.
+pub(crate) struct Running {
+    pub(crate) http: Option<SocketAddr>,
+    pub(crate) sip: Option<SocketAddr>,
+    pub(crate) nats_url: String,
+    pub(crate) admin_key: Option<String>,
+    pub(crate) observer: Option<Observer>,
+    pub(crate) artefacts: Artefacts,
+    pub(crate) registry: Registry,
+    bus: Bus,
+    platform: Option<Platform>,
+    testing_agent: Option<ringdown_testing_agent::Handle>,
+    dialer: Option<Dialer>,
+    scorer: Option<Scorer>,
+    nats: Option<NatsServer>,
+    drain: Duration,
+    _lock: File,
+}
+
+struct Platform {
+    health: Arc<Health>,
+    store: Sqlite,
+    engine_stop: CancellationToken,
+    engine: tokio::task::JoinHandle<Result<(), ringdown_platform::Error>>,
+    http_stop: CancellationToken,
+    http: tokio::task::JoinHandle<Result<(), ringdown_platform::Error>>,
+}
+
+/// Hands finished recordings to the artefact store.
+struct Sink(Artefacts);
+
+#[async_trait]
+impl RecordingSink for Sink {
+    async fn store(&self, key: &str, file: &Path) -> Result<(), SinkError> {
+        Ok(self.0.put_file(key, file).await?)
+    }
+}
+
+/// Starts `roles`.
+pub(crate) async fn start(config: &Config, roles: &[Role]) -> Result<Running, Failure> {
+    let has = |role| roles.contains(&role);
+    let lock = lock_folder(&config.data_dir)?;
+    let registry = Registry::new();
+    let (nats, nats_url) = nats(config).await?;
+    let bus = Bus::connect(&ringdown_bus::Options {
+        url: nats_url.clone(),
+        name: format!("ringdown-{}", std::process::id()),
+        replicas: config.nats_replicas,
+    })
+    .await
+    .map_err(Failure::unavailable)?;
+    let artefacts =
+        Artefacts::in_folder(&config.data_dir.join("artefacts")).map_err(Failure::unavailable)?;
+    let mut running = Running {
+        http: None,
+        sip: None,
+        nats_url,
+        admin_key: None,
+        observer: None,
+        artefacts,
+        registry,
+        bus,
+        platform: None,
+        testing_agent: None,
+        dialer: None,
+        scorer: None,
+        nats,
+        drain: config.drain,
+        _lock: lock,
+    };
+    if has(Role::Observer) {
+        let options = ringdown_observer::Options {
+            team: None,
+            from: From::Beginning,
+            capacity: 10_000,
+        };
+        let observer = Observer::start(&running.bus, options, &running.registry).await;
+        running.observer = Some(observer.map_err(Failure::unavailable)?);
+    }
+    if has(Role::Scoring) {
+        let options = ScorerOptions {
+            concurrency: 2,
+            scoring: ringdown_scoring::Options::default(),
+        };
+        let scorer = Scorer::start(&running.bus, running.artefacts.clone(), options).await;
+        running.scorer = Some(scorer.map_err(Failure::unavailable)?);
+    }
+    if has(Role::TestingAgent) {
+        let agent = testing_agent(config, &running).await?;
+        running.sip = Some(agent.local_addr());
+        running.testing_agent = Some(agent);
+    }
+    if has(Role::Dialer) {
+        running.dialer = Some(dialer(config, &running).await?);
+    }
+    if has(Role::Platform) {
+        start_platform(config, &mut running).await?;
+    }
+    Ok(running)
+}
+
+/// Two processes on one data folder would destroy each other's streams.
+fn lock_folder(folder: &Path) -> Result<File, Failure> {
+    let lock = || -> anyhow::Result<File> {
+        std::fs::create_dir_all(folder)
+            .with_context(|| format!("failed to create the data folder {}", folder.display()))?;
+        let path = folder.join("lock");
+        let file =
+            File::create(&path).with_context(|| format!("failed to create {}", path.display()))?;
+        file.try_lock().map_err(|_| {
+            anyhow!(
+                "the data folder {} is used by another ringdown: stop it, or choose another --data-dir",
+                folder.display()
+            )
+        })?;
+        Ok(file)
+    };
+    lock().map_err(Failure::unavailable)
+}
+
+async fn nats(config: &Config) -> Result<(Option<NatsServer>, String), Failure> {
+    if let Some(url) = &config.nats_url {
+        return Ok((None, url.clone()));
+    }
+    let options = ServerOptions {
+        program: find_nats_server().map_err(Failure::unavailable)?,
+        folder: config.data_dir.join("nats"),
+    };
+    let server = NatsServer::start(options)
+        .await
+        .map_err(Failure::unavailable)?;
+    let url = server.url().to_owned();
+    Ok((Some(server), url))
+}
+
+async fn synthesizer(config: &Config) -> Result<Arc<dyn Synthesizer>, Failure> {
+    match config.voice {
+        Voice::Tone => Ok(Arc::new(Tone)),
+        Voice::Flite => {
+            let options = CacheOptions {
+                folder: Some(config.data_dir.join("voice")),
+                ..CacheOptions::default()
+            };
+            let voice = Cached::new(Flite::default(), options);
+            voice.probe().await.map_err(Failure::unavailable)?;
+            Ok(Arc::new(voice))
+        }
+    }
+}
+
+async fn testing_agent(
+    config: &Config,
+    running: &Running,
+) -> Result<ringdown_testing_agent::Handle, Failure> {
+    let folder = config.data_dir.join("testing-agent");
+    let mut options = ringdown_testing_agent::Options::new(config.sip_listen, folder);
+    options.advertised_ip = config.sip_advertised_ip;
+    options.max_calls = config.max_calls;
+    options.trusted = config
+        .sip_trusted
+        .iter()
+        .map(|text| text.parse())
+        .collect::<Result<_, _>>()
+        .map_err(|error: ringdown_testing_agent::InvalidNetwork| {
+            Failure::usage(format!("failed to read sip.trusted: {error}"))
+        })?;
+    let voice = synthesizer(config).await?;
+    let sink = Arc::new(Sink(running.artefacts.clone()));
+    ringdown_testing_agent::Service::start(
+        options,
+        running.bus.clone(),
+        voice,
+        sink,
+        &running.registry,
+    )
+    .await
+    .map_err(Failure::unavailable)
+}
+
+/// Reads dial routes written as text.
+pub(crate) fn route_specs<'a>(
+    routes: impl Iterator<Item = (&'a String, &'a String)>,
+) -> Result<std::collections::BTreeMap<String, RouteSpec>, Failure> {
+    routes
+        .map(|(name, text)| Ok((name.clone(), text.parse::<RouteSpec>()?)))
+        .collect::<Result<_, ringdown_carrier::InvalidRoute>>()
+        .map_err(|error| Failure::usage(format!("failed to {error}")))
+}
+
+async fn dialer(config: &Config, running: &Running) -> Result<Dialer, Failure> {
+    let specs = route_specs(config.routes.iter())?;
+    let routes = Routes::build(&specs, running.sip)
+        .await
+        .map_err(Failure::unavailable)?;
+    let options = ringdown_dialer::Options {
+        team: None,
+        concurrency: config.dial_concurrency,
+        ack_wait: Duration::from_secs(10),
+        min_ring: Duration::from_millis(500),
+        routes,
+    };
+    Dialer::start(&running.bus, options, &running.registry)
+        .await
+        .map_err(Failure::unavailable)
+}
+
+async fn start_platform(config: &Config, running: &mut Running) -> Result<(), Failure> {
+    let store = Sqlite::open(&config.database_path())
+        .await
+        .map_err(Failure::unavailable)?;
+    let key = admin_key(config, &store).await?;
+    let engine = Engine::new(Arc::new(store.clone()), running.bus.clone());
+    let registry = running.registry.clone();
+    let health = Arc::new(Health::new(move || ringdown_telemetry::render(&registry)));
+    let listener = TcpListener::bind(config.http_listen)
+        .await
+        .with_context(|| format!("failed to listen on {} for HTTP", config.http_listen))
+        .map_err(Failure::unavailable)?;
+    let address = listener.local_addr().map_err(Failure::internal)?;
+    let api = rest::api(rest::State {
+        engine: engine.clone(),
+        artefacts: running.artefacts.clone(),
+        health: Arc::clone(&health),
+    });
+    let (engine_stop, http_stop) = (CancellationToken::new(), CancellationToken::new());
+    let engine_task = {
+        let stop = engine_stop.clone();
+        tokio::spawn(async move { engine.run(stop).await })
+    };
+    let http_task = tokio::spawn(rest::serve(listener, api, http_stop.clone()));
+    running.http = Some(address);
+    running.admin_key = Some(key);
+    running.platform = Some(Platform {
+        health,
+        store,
+        engine_stop,
+        engine: engine_task,
+        http_stop,
+        http: http_task,
+    });
+    Ok(())
+}
+
+/// The key that administers the deployment: made with the first organisation, kept in a file that
+/// only its owner can read. The database holds only its hash.
+async fn admin_key(config: &Config, store: &Sqlite) -> Result<String, Failure> {
+    let path = config.data_dir.join("admin.key");
+    let key = match std::fs::read_to_string(&path) {
+        Ok(text) => text.trim().to_owned(),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let key = ApiKey::generate();
+            write_private(&path, key.expose())
+                .with_context(|| format!("failed to write {}", path.display()))
+                .map_err(Failure::unavailable)?;
+            key.expose().to_owned()
+        }
+        Err(error) => {
+            let error = anyhow::Error::new(error);
+            let error = error.context(format!("failed to read {}", path.display()));
+            return Err(Failure::unavailable(error));
+        }
+    };
+    let hash = hash_key(&key);
+    if store
+        .authenticate(hash)
+        .await
+        .map_err(Failure::internal)?
+        .is_some()
+    {
+        return Ok(key);
+    }
+    let existing = store
+        .organisation_by_slug(FIRST_TEAM)
+        .await
+        .map_err(Failure::internal)?;
+    let registered = match existing {
+        Some(organisation) => {
+            let new = ringdown_store::NewApiKey {
+                org: organisation.id,
+                key_sha256: hash,
+                label: "admin".to_owned(),
+                admin: true,
+            };
+            store.add_api_key(new, now()).await
+        }
+        None => {
+            let new = NewOrganisation {
+                team: FIRST_TEAM.parse().map_err(Failure::internal)?,
+                name: "Default".to_owned(),
+                parallel_limit: config.parallel_calls,
+                key_sha256: hash,
+                admin: true,
+            };
+            store.create_organisation(new, now()).await.map(drop)
+        }
+    };
+    registered.map_err(Failure::internal)?;
+    Ok(key)
+}
+
+fn write_private(path: &PathBuf, text: &str) -> std::io::Result<()> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
+}
+
+impl Running {
+    /// Resolves when a part that must not end has ended by itself, with the reason.
+    pub(crate) async fn broken(&mut self) -> String {
+        let Some(platform) = &mut self.platform else {
+            return std::future::pending().await;
+        };
+        let (part, ended) = tokio::select! {
+            ended = &mut platform.engine => ("platform engine", ended),
+            ended = &mut platform.http => ("REST server", ended),
+        };
+        match ended {
+            Ok(Ok(())) => format!("the {part} ended"),
+            Ok(Err(error)) => format!("the {part} failed to {error}"),
+            Err(panic) => format!("the {part} panicked: {panic}"),
+        }
+    }
+
+    /// Ends everything: no new work, live calls finish or are ended at the deadline, what happened
+    /// is scored, stored and published.
+    pub(crate) async fn drain(mut self) {
+        let deadline = self.drain;
+        info!(seconds = deadline.as_secs(), "draining");
+        if let Some(platform) = &self.platform {
+            platform.health.drain();
+        }
+        let dialer = self.dialer.take();
+        let agent = self.testing_agent.take();
+        tokio::join!(
+            async {
+                if let Some(dialer) = dialer {
+                    dialer.drain(deadline).await;
+                }
+            },
+            async {
+                if let Some(agent) = agent {
+                    agent.drain(deadline).await;
+                }
+            }
+        );
+        if let Some(scorer) = self.scorer.take() {
+            scorer.drain(Duration::from_secs(30)).await;
+        }
+        if let Some(platform) = self.platform.take() {
+            end_platform(platform).await;
+        }
+        self.observer.take();
+        if let Err(error) = self.bus.close().await {
+            warn!(%error, "the bus was not closed cleanly");
+        }
+        if let Some(nats) = self.nats.take() {
+            nats.stop().await;
+        }
+        info!("drained");
+    }
+}
+
+async fn end_platform(platform: Platform) {
+    let patience = Duration::from_secs(10);
+    platform.engine_stop.cancel();
+    let mut engine = platform.engine;
+    if tokio::time::timeout(patience, &mut engine).await.is_err() {
+        error!(
+            "the platform engine did not end in time; its outbox is published after the next start"
+        );
+        engine.abort();
+    }
+    platform.http_stop.cancel();
+    let mut http = platform.http;
+    if tokio::time::timeout(patience, &mut http).await.is_err() {
+        warn!("some requests did not end in time");
+        http.abort();
+    }
+    platform.store.close().await;
+}

@@ -1,0 +1,385 @@
+//! `ringdown run`: scheduler, poller, dialer and observer against any service that speaks the API.
+
+use std::collections::BTreeMap;
+use std::io::IsTerminal as _;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use prometheus::Registry;
+use ringdown_api::{ResultDetail, Run as WireRun};
+use ringdown_bus::{Bus, From, NatsServer, ServerOptions, find_nats_server};
+use ringdown_carrier::Routes;
+use ringdown_client::Client;
+use ringdown_dialer::Dialer;
+use ringdown_domain::Team;
+use ringdown_domain::run::Status;
+use ringdown_observer::report::{MetricReport, Report, RunReport, TurnReport};
+use ringdown_observer::{Observer, RunKey, RunView};
+use ringdown_poller::Poller;
+use ringdown_scheduler::{Error as PlanError, Plan, Triggered, trigger};
+use tokio::sync::broadcast::error::RecvError;
+
+use crate::attempts;
+use crate::cli::{Format, Run};
+use crate::exit::{Exit, Failure, Outcome};
+use crate::print;
+use crate::roles::route_specs;
+use crate::up::Signals;
+
+const ROUTE: &str = "run";
+
+/// The bus of one invocation: the user's, or a child in a folder that goes away with it.
+struct OwnBus {
+    bus: Bus,
+    nats: Option<(NatsServer, tempfile::TempDir)>,
+}
+
+impl OwnBus {
+    async fn open(url: Option<String>) -> Result<Self, Failure> {
+        let (nats, url) = match url {
+            Some(url) => (None, url),
+            None => {
+                let folder = tempfile::Builder::new()
+                    .prefix("ringdown-run-")
+                    .tempdir()
+                    .map_err(Failure::unavailable)?;
+                let server = NatsServer::start(ServerOptions {
+                    program: find_nats_server().map_err(Failure::unavailable)?,
+                    folder: folder.path().to_owned(),
+                })
+                .await
+                .map_err(Failure::unavailable)?;
+                let url = server.url().to_owned();
+                (Some((server, folder)), url)
+            }
+        };
+        let bus = Bus::connect(&ringdown_bus::Options {
+            url,
+            name: format!("ringdown-run-{}", std::process::id()),
+            replicas: 1,
+        })
+        .await
+        .map_err(Failure::unavailable)?;
+        Ok(Self { bus, nats })
+    }
+
+    async fn close(self) {
+        if let Err(error) = self.bus.close().await {
+            tracing::warn!(%error, "the bus was not closed cleanly");
+        }
+        if let Some((server, _folder)) = self.nats {
+            server.stop().await;
+        }
+    }
+}
+
+pub(crate) async fn run(run: Run, format: Format) -> Outcome {
+    let client = attempts::client(&run.upstream)?;
+    let mut specs = BTreeMap::new();
+    specs.extend(run.dial.clone().map(|spec| (ROUTE.to_owned(), spec)));
+    let specs = route_specs(specs.iter())?;
+    let own = OwnBus::open(run.nats_url.clone()).await?;
+    let outcome = with_bus(&run, &client, &own.bus, &specs, format).await;
+    own.close().await;
+    outcome
+}
+
+async fn with_bus(
+    run: &Run,
+    client: &Client,
+    bus: &Bus,
+    specs: &BTreeMap<String, ringdown_carrier::RouteSpec>,
+    format: Format,
+) -> Outcome {
+    let id = ringdown_bus::new_event_id();
+    let tail: String = id.chars().rev().take(12).collect();
+    let team: Team = format!("run-{tail}").parse().map_err(Failure::internal)?;
+    let registry = Registry::new();
+    let routes = Routes::build(specs, None)
+        .await
+        .map_err(Failure::unavailable)?;
+    let options = ringdown_dialer::Options {
+        team: Some(team.clone()),
+        concurrency: run.dial_concurrency,
+        ack_wait: Duration::from_secs(10),
+        min_ring: Duration::from_secs(2),
+        routes,
+    };
+    let dialer = Dialer::start(bus, options, &registry)
+        .await
+        .map_err(Failure::unavailable)?;
+    let poller = Poller::start(bus, team.clone(), client.clone())
+        .await
+        .map_err(Failure::unavailable)?;
+    let options = ringdown_observer::Options {
+        team: Some(team.clone()),
+        from: From::Beginning,
+        capacity: 100_000,
+    };
+    let observer = Observer::start(bus, options, &registry)
+        .await
+        .map_err(Failure::unavailable)?;
+    let plan = Plan {
+        team: team.clone(),
+        agent: run.agent_id,
+        scenarios: run.scenarios.clone(),
+        frequency: run.frequency,
+        concurrency_limit: run.concurrency_limit,
+        name: run.name.clone(),
+        dial_route: run
+            .dial
+            .as_ref()
+            .map_or_else(String::new, |_| ROUTE.to_owned()),
+        from: run.from.clone(),
+    };
+    let triggered = trigger(client, bus, &plan).await.map_err(plan_failure)?;
+    let ended = follow(run, &observer, &team, &triggered).await?;
+    poller.stop().await;
+    dialer.drain(Duration::from_secs(5)).await;
+    if ended != Ended::All {
+        eprintln!("ending what is left of result {}", triggered.result.id);
+        client
+            .end_calls(triggered.result.id)
+            .await
+            .map_err(attempts::failure)?;
+    }
+    let result = client
+        .result(triggered.result.id)
+        .await
+        .map_err(attempts::failure)?;
+    let report = report(&observer, &team, &triggered, &result);
+    show(run, &report, &result, format)?;
+    Ok(match ended {
+        Ended::Interrupted => Exit::Interrupted,
+        Ended::All if report.totals().passed == report.runs.len() => Exit::Success,
+        _ => Exit::NotPassed,
+    })
+}
+
+fn plan_failure(error: PlanError) -> Failure {
+    let refused = match &error {
+        PlanError::Inbound(_) | PlanError::NoSuchAgent(_) => true,
+        PlanError::Service(error) => error.status().is_some(),
+        _ => false,
+    };
+    if refused {
+        Failure::refused(error)
+    } else {
+        Failure::unavailable(error)
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ended {
+    All,
+    TimedOut,
+    Interrupted,
+}
+
+/// Shows every transition until all runs have ended.
+async fn follow(
+    run: &Run,
+    observer: &Observer,
+    team: &Team,
+    triggered: &Triggered,
+) -> Result<Ended, Failure> {
+    let mut signals = Signals::listen()?;
+    let mut changes = observer.changes();
+    let total = triggered.result.runs.len();
+    let bar = progress(u64::try_from(total).unwrap_or(u64::MAX));
+    let mut shown: BTreeMap<RunKey, Status> = BTreeMap::new();
+    let deadline = tokio::time::sleep(Duration::from_secs(run.timeout));
+    let mut deadline = std::pin::pin!(deadline);
+    let ended = loop {
+        for (key, view) in observer.snapshot() {
+            if key.team == *team {
+                announce(&bar, &mut shown, key, &view);
+            }
+        }
+        let done = shown.values().filter(|status| status.is_terminal()).count();
+        bar.set_position(u64::try_from(done).unwrap_or(0));
+        if done >= total {
+            break Ended::All;
+        }
+        tokio::select! {
+            // Whatever changed, and however much was missed, the snapshot has it.
+            change = changes.recv() => if matches!(change, Err(RecvError::Closed)) {
+                break Ended::Interrupted;
+            },
+            () = &mut deadline => {
+                eprintln!("gave up after {} s", run.timeout);
+                break Ended::TimedOut;
+            }
+            () = signals.next() => break Ended::Interrupted,
+        }
+    };
+    bar.finish_and_clear();
+    Ok(ended)
+}
+
+fn progress(total: u64) -> ProgressBar {
+    let bar = if std::io::stderr().is_terminal() {
+        ProgressBar::new(total)
+    } else {
+        ProgressBar::hidden()
+    };
+    let style = ProgressStyle::with_template(
+        "{elapsed_precise} [{bar:40.cyan/blue}] {pos}/{len} runs ended",
+    );
+    if let Ok(style) = style {
+        bar.set_style(style.progress_chars("=> "));
+    }
+    bar.enable_steady_tick(Duration::from_millis(250));
+    bar
+}
+
+fn announce(bar: &ProgressBar, shown: &mut BTreeMap<RunKey, Status>, key: RunKey, view: &RunView) {
+    let Some(status) = view.status else { return };
+    if shown.get(&key) == Some(&status) {
+        return;
+    }
+    let mut text = format!(
+        "{} - Run ID: {}, Phone: {}",
+        message(status),
+        key.run,
+        view.number
+    );
+    if !view.error_message.is_empty() {
+        text.push_str(&format!(" ({})", view.error_message));
+    }
+    if bar.is_hidden() {
+        eprintln!("{text}");
+    } else {
+        bar.println(text);
+    }
+    shown.insert(key, status);
+}
+
+/// The status messages that users of the reference's sample script know.
+fn message(status: Status) -> &'static str {
+    match status {
+        Status::InQueue => "📋 Run is waiting in queue",
+        Status::Pending => "⏳ Run is waiting to be executed",
+        Status::InProgress => "🔄 Run is in progress",
+        Status::Evaluating => "🔍 Run is being evaluated",
+        Status::Completed => "✅ Run completed successfully",
+        Status::Failed => "❌ Run failed during execution",
+        Status::Timeout => "⏱️ Run timed out after exceeding time limit",
+        Status::Cancelled => "🚫 Run was cancelled",
+    }
+}
+
+/// What the bus saw of each run, completed by what the service knows.
+fn report(
+    observer: &Observer,
+    team: &Team,
+    triggered: &Triggered,
+    result: &ResultDetail,
+) -> Report {
+    let runs = triggered.result.runs.iter().map(|run| {
+        let key = RunKey {
+            team: team.clone(),
+            run: run.id.into(),
+        };
+        let view = observer.run(&key).unwrap_or_default();
+        let mut report = RunReport::from_view(&key, &view);
+        report.team = "upstream".to_owned();
+        report.result_id = triggered.result.id;
+        report.run_id = run.id;
+        if let Some(known) = result.runs.get(&run.id.to_string()) {
+            complete(&mut report, known);
+        }
+        report
+    });
+    Report {
+        title: format!("{}: result {}", triggered.agent_name, triggered.result.id),
+        generated_at: jiff::Timestamp::now().to_string(),
+        limits: Vec::new(),
+        runs: runs.collect(),
+        stray_calls: Vec::new(),
+    }
+}
+
+fn complete(report: &mut RunReport, run: &WireRun) {
+    report.status = run.status.to_string();
+    report.success = run.success;
+    report.scenario.clone_from(&run.scenario_name);
+    report.agent.clone_from(&run.agent_name);
+    report.message.clone_from(&run.error_message);
+    report.recording.clone_from(&run.voice_recording_url);
+    let text = |value: Option<&serde_json::Value>| match value {
+        Some(serde_json::Value::String(text)) => text.clone(),
+        _ => String::new(),
+    };
+    report.ended_reason = text(run.metadata.get("ended_reason"));
+    if let Some(serde_json::Value::Array(reasons)) = run.metadata.get("not_passed_because") {
+        let reasons: Vec<&str> = reasons.iter().filter_map(|r| r.as_str()).collect();
+        if report.message.is_empty() {
+            report.message = reasons.join("; ");
+        }
+    }
+    let milliseconds = |seconds: Option<f64>| {
+        let duration = Duration::try_from_secs_f64(seconds?).ok()?;
+        i64::try_from(duration.as_millis()).ok()
+    };
+    let duration = run
+        .metadata
+        .get("duration_seconds")
+        .and_then(|v| v.as_f64());
+    report.duration_ms = milliseconds(duration);
+    for metric in run
+        .evaluation
+        .iter()
+        .flat_map(|evaluation| &evaluation.metrics)
+    {
+        report.metrics.push(MetricReport {
+            code: metric.function_name.clone(),
+            name: metric.name.clone(),
+            value: metric.score.as_f64(),
+            unit: String::new(),
+            passed: metric.passed,
+            explanation: match &metric.explanation {
+                serde_json::Value::Array(texts) => {
+                    let texts: Vec<&str> = texts.iter().filter_map(|t| t.as_str()).collect();
+                    texts.join(" ")
+                }
+                other => text(Some(other)),
+            },
+        });
+    }
+    for turn in &run.transcript_object {
+        report.turns.push(TurnReport {
+            speaker: turn.role.clone(),
+            start_ms: milliseconds(turn.start_time).unwrap_or(0),
+            end_ms: milliseconds(turn.end_time).unwrap_or(0),
+            text: turn.content.clone(),
+        });
+    }
+}
+
+fn show(run: &Run, report: &Report, result: &ResultDetail, format: Format) -> Result<(), Failure> {
+    let write = |path: &std::path::Path, text: String| {
+        std::fs::write(path, text).map_err(|error| {
+            let error = anyhow::Error::new(error);
+            Failure::unavailable(error.context(format!("failed to write {}", path.display())))
+        })
+    };
+    if let Some(path) = &run.junit {
+        write(path, report.junit().map_err(Failure::internal)?)?;
+    }
+    if let Some(path) = &run.html {
+        write(path, report.html())?;
+    }
+    if format == Format::Json {
+        return print::json(report);
+    }
+    print::line(&print::runs(report))?;
+    let totals = report.totals();
+    print::line(&format!(
+        "result {}: {} of {} runs passed ({} %)",
+        result.id,
+        totals.passed,
+        report.runs.len(),
+        result.success_rate
+    ))
+}
