@@ -83,7 +83,7 @@ fn read<T: std::str::FromStr>(text: &str, expected: &str) -> Result<T, String> {
         .map_err(|_| format!("{text:?} is not {expected}"))
 }
 
-fn within<T: std::str::FromStr + PartialOrd + std::fmt::Display>(
+fn within<T: std::str::FromStr + PartialOrd + Copy + std::fmt::Display>(
     text: &str,
     low: T,
     high: T,

@@ -325,7 +325,7 @@ fn complete(report: &mut RunReport, run: &WireRun) {
     let duration = run
         .metadata
         .get("duration_seconds")
-        .and_then(|v| v.as_f64());
+        .and_then(serde_json::Value::as_f64);
     report.duration_ms = milliseconds(duration);
     for metric in run
         .evaluation

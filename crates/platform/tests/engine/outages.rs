@@ -182,7 +182,8 @@ async fn a_queue_left_behind_is_admitted_at_the_start() {
     world.close().await;
 }
 
-/// One transition that the bus cannot carry does not hold up everybody else's.
+/// One transition that the bus cannot carry does not hold up everybody else's, whether it is refused
+/// when it is triggered or cut later.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_transition_too_large_for_the_bus_does_not_stall_the_others() {
     let world = World::start().await;
@@ -193,8 +194,33 @@ async fn a_transition_too_large_for_the_bus_does_not_stall_the_others() {
         name: "large".to_owned(),
         information: serde_json::json!({"text": "x".repeat(1_100_000)}),
     });
-    world.engine.trigger(large).await.unwrap();
+    if let Err(refused) = world.engine.trigger(large).await {
+        println!("refused: {refused}");
+    }
     let small = world.trigger(1).await.1[0].id;
     seen.until(small, Status::Pending).await;
+    world.close().await;
+}
+
+/// What the network sends ends up in a run's reason. However long it is, it stalls nobody.
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_with_absurd_numbers_do_not_stall_the_fan_out() {
+    let world = World::start().await;
+    world.dial_window(Duration::from_secs(4)).await;
+    let mut seen = world.transitions().await;
+    let id = world.trigger(1).await.1[0].id;
+    for call in 0..50 {
+        let to = format!("{}{call}", "x".repeat(30_000));
+        let reply = world.arrives(&call.to_string(), CALLER, &to).await;
+        assert_eq!(
+            (reply.verdict.as_str(), reply.run_id),
+            ("unknown_number", id.0)
+        );
+    }
+    assert_eq!(world.run(id).await.status(), Status::Pending, "in time");
+    let over = seen.until(id, Status::Timeout).await;
+    assert!(over.error_message.contains(NUMBER));
+    let next = world.trigger(1).await.1[0].id;
+    seen.until(next, Status::Pending).await;
     world.close().await;
 }
