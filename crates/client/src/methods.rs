@@ -38,6 +38,9 @@ pub struct NewScenario {
     pub instructions: String,
     /// What it says first.
     pub first_message: String,
+    /// What it says after each turn of the agent, in the reference's form.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub conditional_actions: Option<Value>,
     /// The id of its number; one is chosen if there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub phone_number: Option<i64>,

@@ -7,6 +7,7 @@ mod demo;
 mod dial;
 mod exit;
 mod print;
+mod progress;
 mod roles;
 mod run;
 mod up;

@@ -1,10 +1,8 @@
 //! `ringdown run`: scheduler, poller, dialer and observer against any service that speaks the API.
 
 use std::collections::BTreeMap;
-use std::io::IsTerminal as _;
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
 use prometheus::Registry;
 use ringdown_api::{ResultDetail, Run as WireRun};
 use ringdown_bus::{Bus, From, NatsServer, ServerOptions, find_nats_server};
@@ -12,9 +10,8 @@ use ringdown_carrier::Routes;
 use ringdown_client::Client;
 use ringdown_dialer::Dialer;
 use ringdown_domain::Team;
-use ringdown_domain::run::Status;
 use ringdown_observer::report::{MetricReport, Report, RunReport, TurnReport};
-use ringdown_observer::{Observer, RunKey, RunView};
+use ringdown_observer::{Observer, RunKey};
 use ringdown_poller::Poller;
 use ringdown_scheduler::{Error as PlanError, Plan, Triggered, trigger};
 use tokio::sync::broadcast::error::RecvError;
@@ -23,6 +20,7 @@ use crate::attempts;
 use crate::cli::{Format, Run};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::print;
+use crate::progress::Progress;
 use crate::roles::route_specs;
 use crate::up::Signals;
 
@@ -185,87 +183,30 @@ async fn follow(
 ) -> Result<Ended, Failure> {
     let mut signals = Signals::listen()?;
     let mut changes = observer.changes();
-    let total = triggered.result.runs.len();
-    let bar = progress(u64::try_from(total).unwrap_or(u64::MAX));
-    let mut shown: BTreeMap<RunKey, Status> = BTreeMap::new();
+    let mut progress = Progress::new(triggered.result.runs.len());
     let deadline = tokio::time::sleep(Duration::from_secs(run.timeout));
     let mut deadline = std::pin::pin!(deadline);
-    let ended = loop {
+    loop {
         for (key, view) in observer.snapshot() {
             if key.team == *team {
-                announce(&bar, &mut shown, key, &view);
+                let label = format!("Run ID: {}", key.run);
+                progress.show(key, &view, &label);
             }
         }
-        let done = shown.values().filter(|status| status.is_terminal()).count();
-        bar.set_position(u64::try_from(done).unwrap_or(0));
-        if done >= total {
-            break Ended::All;
+        if progress.all_ended() {
+            return Ok(Ended::All);
         }
         tokio::select! {
             // Whatever changed, and however much was missed, the snapshot has it.
             change = changes.recv() => if matches!(change, Err(RecvError::Closed)) {
-                break Ended::Interrupted;
+                return Ok(Ended::Interrupted);
             },
             () = &mut deadline => {
-                eprintln!("gave up after {} s", run.timeout);
-                break Ended::TimedOut;
+                progress.say(&format!("gave up after {} s", run.timeout));
+                return Ok(Ended::TimedOut);
             }
-            () = signals.next() => break Ended::Interrupted,
+            () = signals.next() => return Ok(Ended::Interrupted),
         }
-    };
-    bar.finish_and_clear();
-    Ok(ended)
-}
-
-fn progress(total: u64) -> ProgressBar {
-    let bar = if std::io::stderr().is_terminal() {
-        ProgressBar::new(total)
-    } else {
-        ProgressBar::hidden()
-    };
-    let style = ProgressStyle::with_template(
-        "{elapsed_precise} [{bar:40.cyan/blue}] {pos}/{len} runs ended",
-    );
-    if let Ok(style) = style {
-        bar.set_style(style.progress_chars("=> "));
-    }
-    bar.enable_steady_tick(Duration::from_millis(250));
-    bar
-}
-
-fn announce(bar: &ProgressBar, shown: &mut BTreeMap<RunKey, Status>, key: RunKey, view: &RunView) {
-    let Some(status) = view.status else { return };
-    if shown.get(&key) == Some(&status) {
-        return;
-    }
-    let mut text = format!(
-        "{} - Run ID: {}, Phone: {}",
-        message(status),
-        key.run,
-        view.number
-    );
-    if !view.error_message.is_empty() {
-        text.push_str(&format!(" ({})", view.error_message));
-    }
-    if bar.is_hidden() {
-        eprintln!("{text}");
-    } else {
-        bar.println(text);
-    }
-    shown.insert(key, status);
-}
-
-/// The status messages that users of the reference's sample script know.
-fn message(status: Status) -> &'static str {
-    match status {
-        Status::InQueue => "📋 Run is waiting in queue",
-        Status::Pending => "⏳ Run is waiting to be executed",
-        Status::InProgress => "🔄 Run is in progress",
-        Status::Evaluating => "🔍 Run is being evaluated",
-        Status::Completed => "✅ Run completed successfully",
-        Status::Failed => "❌ Run failed during execution",
-        Status::Timeout => "⏱️ Run timed out after exceeding time limit",
-        Status::Cancelled => "🚫 Run was cancelled",
     }
 }
 

@@ -214,7 +214,9 @@ async fn accept(context: Arc<Context>, mut incoming: Incoming) {
     while let Some(call) = incoming.next().await {
         admit(&context, call).await;
     }
-    warn!("the SIP endpoint hands over no more calls");
+    if !context.draining.is_cancelled() {
+        warn!("the SIP endpoint hands over no more calls");
+    }
 }
 
 /// Decides what needs no platform. Never waits, so that no call waits for another.

@@ -1,0 +1,104 @@
+//! Live progress of runs on standard error: one line per transition, and a bar on a terminal.
+
+use std::collections::BTreeMap;
+use std::io::IsTerminal as _;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use ringdown_domain::run::Status;
+use ringdown_observer::{RunKey, RunView};
+
+/// What has been shown of a set of runs.
+pub(crate) struct Progress {
+    bar: ProgressBar,
+    shown: BTreeMap<RunKey, Shown>,
+    total: usize,
+}
+
+/// What has been shown of one run.
+struct Shown {
+    /// States it had entered.
+    states: usize,
+    /// The state it was in.
+    status: Status,
+}
+
+impl Progress {
+    /// Progress of `total` runs.
+    pub(crate) fn new(total: usize) -> Self {
+        let bar = if std::io::stderr().is_terminal() {
+            ProgressBar::new(u64::try_from(total).unwrap_or(u64::MAX))
+        } else {
+            ProgressBar::hidden()
+        };
+        let style = ProgressStyle::with_template(
+            "{elapsed_precise} [{bar:40.cyan/blue}] {pos}/{len} runs ended, {msg}",
+        );
+        if let Ok(style) = style {
+            bar.set_style(style.progress_chars("=> "));
+        }
+        bar.enable_steady_tick(Duration::from_millis(250));
+        Self {
+            bar,
+            shown: BTreeMap::new(),
+            total,
+        }
+    }
+
+    /// Shows every state that a run has entered since the last time. `label` says which run it is.
+    pub(crate) fn show(&mut self, key: RunKey, view: &RunView, label: &str) {
+        let shown = self.shown.get(&key).map_or(0, |known| known.states);
+        for (status, _) in view.entered.iter().skip(shown) {
+            let mut text = format!("{} - {label}, Phone: {}", message(*status), view.number);
+            if status.is_terminal() && !view.error_message.is_empty() {
+                text.push_str(&format!(" ({})", view.error_message));
+            }
+            self.say(&text);
+        }
+        let Some(status) = view.status else { return };
+        let states = view.entered.len();
+        self.shown.insert(key, Shown { states, status });
+        let up = self.count(|status| matches!(status, Status::Pending | Status::InProgress));
+        self.bar.set_message(format!("{up} being called"));
+        let done = self.count(Status::is_terminal);
+        self.bar.set_position(u64::try_from(done).unwrap_or(0));
+    }
+
+    /// A line about something else.
+    pub(crate) fn say(&self, text: &str) {
+        if self.bar.is_hidden() {
+            eprintln!("{text}");
+        } else {
+            self.bar.println(text);
+        }
+    }
+
+    /// Whether every run has ended.
+    pub(crate) fn all_ended(&self) -> bool {
+        self.count(Status::is_terminal) >= self.total
+    }
+
+    fn count(&self, is: impl Fn(Status) -> bool) -> usize {
+        self.shown.values().filter(|run| is(run.status)).count()
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+/// The status messages that users of the reference's sample script know.
+fn message(status: Status) -> &'static str {
+    match status {
+        Status::InQueue => "📋 Run is waiting in queue",
+        Status::Pending => "⏳ Run is waiting to be executed",
+        Status::InProgress => "🔄 Run is in progress",
+        Status::Evaluating => "🔍 Run is being evaluated",
+        Status::Completed => "✅ Run completed successfully",
+        Status::Failed => "❌ Run failed during execution",
+        Status::Timeout => "⏱️ Run timed out after exceeding time limit",
+        Status::Cancelled => "🚫 Run was cancelled",
+    }
+}
