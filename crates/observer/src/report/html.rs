@@ -13,6 +13,9 @@ details{border:1px solid var(--line);border-radius:8px;margin:.5rem 0;padding:.5
 summary{cursor:pointer;display:grid;grid-template-columns:4.5rem 7rem 8rem 1fr 9rem;gap:.6rem}
 table{border-collapse:collapse;width:100%;margin:.6rem 0}td,th{text-align:left;padding:.25rem .6rem .25rem 0;border-bottom:1px solid var(--line);vertical-align:top}
 svg{width:100%;height:auto;margin:.4rem 0;font:11px system-ui,sans-serif}svg text{fill:var(--fg)}.tick{fill:var(--soft)!important}.end{text-anchor:end}
+svg text.ok{fill:var(--ok)}svg text.bad{fill:var(--bad)}svg text.warn{fill:var(--warn)}svg text.soft{fill:var(--soft)}
+.queued{fill:var(--line);background:var(--line)}.open{fill:#e0a526;background:#e0a526}.up{fill:var(--a);background:var(--a)}.scored{fill:#7c5cc4;background:#7c5cc4}.refused{fill:var(--bad)}
+.key{display:inline-block;width:.8em;height:.8em;border-radius:2px;margin:0 .35em 0 .8em}.why{margin:.1rem 0 0;color:var(--soft);grid-column:2/-1}
 .ta{fill:var(--a)}.ma{fill:var(--b)}.grid{stroke:var(--line)}.held{fill:none;stroke:var(--a);stroke-width:2}.limit{stroke:var(--bad);stroke-dasharray:5 4}
 figure{margin:0}figcaption{color:var(--soft)}audio{width:100%}code{font-size:.92em}
 ";
@@ -73,6 +76,7 @@ pub(super) fn render(report: &Report) -> String {
         }
     }
     page.push_str("</div>");
+    page.push_str(&chart::timeline(report));
     page.push_str(&chart::slots(report));
     page.push_str("<h2>Runs</h2>");
     for run in &report.runs {
@@ -86,30 +90,37 @@ pub(super) fn render(report: &Report) -> String {
     page
 }
 
-fn render_run(page: &mut String, run: &RunReport) {
-    let (class, verdict) = match (run.status.as_str(), run.success) {
+/// How a run ended in one word, and the class that colours it.
+pub(super) fn verdict(run: &RunReport) -> (&'static str, &str) {
+    match (run.status.as_str(), run.success) {
         ("completed", Some(true)) => ("ok", "passed"),
         ("completed", _) => ("bad", "not passed"),
         ("failed" | "timeout", _) => ("warn", run.status.as_str()),
         (status, _) => ("soft", status),
-    };
+    }
+}
+
+fn render_run(page: &mut String, run: &RunReport) {
+    let (class, verdict) = verdict(run);
     let duration = run.duration_ms.map_or_else(String::new, |ms| {
         format!("{}.{} s", ms / 1000, ms % 1000 / 100)
     });
+    let why = if run.message.is_empty() {
+        String::new()
+    } else {
+        format!("<p class=\"why\">{}</p>", escape(&run.message))
+    };
     let _ = write!(
         page,
         "<details id=\"run-{0}-{1}\"><summary><span>#{1}</span><b class=\"{class}\">{2}</b>\
          <span class=\"soft\">{0}</span><span>{3} <span class=\"soft\">{4}</span></span>\
-         <span class=\"soft\">{duration}</span></summary>",
+         <span class=\"soft\">{duration}</span>{why}</summary>",
         escape(&run.team),
         run.run_id,
         escape(verdict),
         escape(&run.scenario),
         escape(&run.agent),
     );
-    if !run.message.is_empty() {
-        let _ = write!(page, "<p>{}</p>", escape(&run.message));
-    }
     page.push_str(&chart::turns(&run.turns, run.duration_ms.unwrap_or(0)));
     if let Some(recording) = &run.recording {
         let _ = write!(
