@@ -1,0 +1,16 @@
+//! The product as its users run it: the real binary, the real bus, real calls.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+mod dialing;
+mod interface;
+mod lifecycle;
+mod limits;
+mod remote;
+mod seed;
+mod sipp;
+mod support;
