@@ -6,6 +6,9 @@ use ringdown_domain::attempt::Verdict;
 use ringdown_domain::dial::Stage;
 use ringdown_store::{Attempt, AttemptKind, Run};
 
+/// Kinds of refused calls that are told apart in one message; the ledger has all of them.
+const MAX_SENTENCES: usize = 5;
+
 /// The `error_message` of a run whose window closed: the refused calls grouped by what was wrong
 /// with them, most telling first, then what the dialer did.
 pub(super) fn explain(run: &Run, attempts: &[Attempt]) -> String {
@@ -30,6 +33,11 @@ pub(super) fn explain(run: &Run, attempts: &[Attempt]) -> String {
         })
         .collect();
     let answered = sentences.len();
+    if answered > MAX_SENTENCES {
+        sentences.truncate(MAX_SENTENCES);
+        let more = answered - MAX_SENTENCES;
+        sentences.push(format!("and {more} more kinds of calls, see the attempt ledger"));
+    }
     sentences.extend(dialed(attempts));
     if answered == 0 {
         let from = callers(run);
@@ -203,6 +211,16 @@ mod tests {
             "2 calls arrived from +15551230009, the agent's contact_number is +15551230002; \
              1 call arrived before the run was pending"
         );
+    }
+
+    #[test]
+    fn many_kinds_of_calls_are_summed_up() {
+        let calls: Vec<_> = (10..1_000)
+            .map(|from| attempt(AttemptKind::Invite, "caller_id_mismatch", from, 1))
+            .collect();
+        let text = explain(&run(), &calls);
+        assert!(text.len() < 1_000, "{text}");
+        assert!(text.ends_with("and 985 more kinds of calls, see the attempt ledger"));
     }
 
     #[test]

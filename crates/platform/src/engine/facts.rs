@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, debug, warn};
 
 use super::Engine;
+use super::clip::{SENTENCE, clip};
 use crate::Error;
 use crate::score::Score;
 
@@ -234,6 +235,7 @@ async fn dial(
         }
         None => String::new(),
     };
+    let explanation = clip(&explanation, SENTENCE);
     let row = NewAttempt {
         attempt_id: fact.attempt_id,
         kind: AttemptKind::Dial,
@@ -254,6 +256,7 @@ async fn dial(
     };
     engine.0.store.record_attempt(row).await?;
     if let Some(reason) = refused {
+        let reason = clip(&reason, SENTENCE);
         let reason = format!("the dialer could not place the call: {reason}");
         // A call that was matched all the same is up, which no dial outcome may undo.
         event(

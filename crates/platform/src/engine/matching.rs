@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, info, info_span, warn};
 
 use super::Engine;
+use super::clip::{RAW, clip};
 use crate::Error;
 
 /// Matches worked on at once; more wait in the connection.
@@ -68,7 +69,19 @@ async fn answer(engine: &Engine, call: MatchCall) {
     }
 }
 
+/// The request with everything the network wrote cut to a length that can be kept and published.
+fn clipped(request: &MatchRequest) -> MatchRequest {
+    MatchRequest {
+        from_raw: clip(&request.from_raw, RAW),
+        to_raw: clip(&request.to_raw, RAW),
+        source: clip(&request.source, RAW),
+        sip_call_id: clip(&request.sip_call_id, RAW),
+        ..request.clone()
+    }
+}
+
 async fn decide(engine: &Engine, request: &MatchRequest) -> Result<MatchReply, Error> {
+    let request = &clipped(request);
     let number = |raw: &str| E164::normalise(raw).map_err(|_| raw.to_owned());
     let call = IncomingCall {
         call: CallId(request.call_id.clone()),

@@ -1,5 +1,6 @@
 //! What keeps runs moving: admission, the outbox relay, deadlines, matching and facts.
 
+mod clip;
 mod deadlines;
 mod evidence;
 mod facts;
