@@ -61,7 +61,7 @@ impl FromStr for RouteSpec {
         let (host, query) = rest.split_once('?').unwrap_or((rest, ""));
         let proxy = match host {
             "local" => None,
-            host => Some(host.parse().map_err(|_| {
+            host => Some(trunk(host).ok_or_else(|| {
                 invalid(format!("{host:?} is not ip:port, such as 192.0.2.7:5060"))
             })?),
         };
@@ -85,6 +85,12 @@ impl FromStr for RouteSpec {
         }
         Ok(Self::Sip { proxy, play, hold })
     }
+}
+
+/// An address that something can be sent to.
+fn trunk(host: &str) -> Option<SocketAddr> {
+    let address: SocketAddr = host.parse().ok()?;
+    (address.port() != 0 && !address.ip().is_unspecified()).then_some(address)
 }
 
 /// The ways to dial of one dialer, by name.

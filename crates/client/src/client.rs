@@ -19,6 +19,9 @@ const MAX_BODY: usize = 16 * 1024 * 1024;
 /// How much of an answer is shown in an error.
 const EXCERPT: usize = 300;
 
+/// Shortest key that is worth hiding in what the service says: anything shorter is no secret.
+const SHORTEST_SECRET: usize = 8;
+
 /// An API key. Never shown by `Debug`.
 #[derive(Clone)]
 pub struct ApiKey(String);
@@ -62,6 +65,7 @@ impl Default for Options {
 pub struct Client {
     http: reqwest::Client,
     base: Url,
+    key: ApiKey,
     options: Options,
 }
 
@@ -69,11 +73,12 @@ impl Client {
     /// A client of the service at `base`: `https://host`, or the same with `/test_framework`.
     ///
     /// # Errors
-    /// [`Kind::NotSent`] if the address or the key cannot be used.
+    /// [`Kind::NotSent`] if the address or the key cannot be used. An address with a user name or
+    /// password is not: it would be shown and published.
     pub fn new(base: &str, key: &ApiKey, options: Options) -> Result<Self, Error> {
         let failed = |reason: String| Error {
             method: "GET",
-            path: base.to_owned(),
+            path: base.rsplit('@').next().unwrap_or_default().to_owned(),
             kind: Kind::NotSent(reason),
         };
         let trimmed = base
@@ -83,6 +88,11 @@ impl Client {
         if !["http", "https"].contains(&base.scheme()) {
             return Err(failed(
                 "the address has to begin with http:// or https://".to_owned(),
+            ));
+        }
+        if !base.username().is_empty() || base.password().is_some() {
+            return Err(failed(
+                "the address must not hold a user name or password".to_owned(),
             ));
         }
         let mut secret = HeaderValue::from_str(&key.0)
@@ -104,6 +114,7 @@ impl Client {
         Ok(Self {
             http,
             base,
+            key: key.clone(),
             options,
         })
     }
@@ -126,8 +137,10 @@ impl Client {
                 Kind::Throttled { retry_after } => retry_after,
                 _ => None,
             };
-            let wait = asked.unwrap_or_else(|| backoff.wait(spread()));
-            if !error.is_safe_to_retry() || Instant::now() + wait > give_up {
+            // A service that asks for no wait at all is not hammered either.
+            let wait = backoff.wait(spread()).max(asked.unwrap_or_default());
+            let left = give_up.saturating_duration_since(Instant::now());
+            if !error.is_safe_to_retry() || wait > left {
                 return Err(error);
             }
             debug!(%error, ?wait, "reading again");
@@ -187,33 +200,55 @@ impl Client {
             failed(if status.is_success() {
                 Kind::Ambiguous(reason)
             } else {
-                rejected(status, retry_after, reason.as_bytes())
+                self.rejected(status, retry_after, reason.as_bytes())
             })
         })?;
         if !status.is_success() {
-            return Err(failed(rejected(status, retry_after, &bytes)));
+            return Err(failed(self.rejected(status, retry_after, &bytes)));
         }
         let bytes = if bytes.is_empty() {
             b"null"
         } else {
             &bytes[..]
         };
-        serde_json::from_slice(bytes)
-            .map_err(|error| failed(Kind::Malformed(format!("{error}: {}", excerpt(bytes)))))
+        serde_json::from_slice(bytes).map_err(|error| {
+            let reason = self.without_key(&error.to_string());
+            failed(Kind::Malformed(format!(
+                "{reason}: {}",
+                self.excerpt(bytes)
+            )))
+        })
     }
-}
 
-/// A 5xx leaves it open whether the request was carried out; 3xx and 4xx do not.
-fn rejected(status: StatusCode, retry_after: Option<Duration>, body: &[u8]) -> Kind {
-    if status == StatusCode::TOO_MANY_REQUESTS {
-        Kind::Throttled { retry_after }
-    } else if status.is_server_error() {
-        Kind::Ambiguous(format!("{status}: {}", excerpt(body)))
-    } else {
-        Kind::Rejected {
-            status: status.as_u16(),
-            body: excerpt(body),
+    /// A 5xx leaves it open whether the request was carried out; 3xx and 4xx do not.
+    fn rejected(&self, status: StatusCode, retry_after: Option<Duration>, body: &[u8]) -> Kind {
+        if status == StatusCode::TOO_MANY_REQUESTS {
+            Kind::Throttled { retry_after }
+        } else if status.is_server_error() {
+            Kind::Ambiguous(format!("{status}: {}", self.excerpt(body)))
+        } else {
+            Kind::Rejected {
+                status: status.as_u16(),
+                body: self.excerpt(body),
+            }
         }
+    }
+
+    fn excerpt(&self, bytes: &[u8]) -> String {
+        let text = self.without_key(&String::from_utf8_lossy(bytes));
+        let mut short: String = text.chars().take(EXCERPT).collect();
+        if short.len() < text.len() {
+            short.push_str("...");
+        }
+        short
+    }
+
+    /// Services like to repeat a key that they refuse.
+    fn without_key(&self, text: &str) -> String {
+        if self.key.0.len() < SHORTEST_SECRET {
+            return text.to_owned();
+        }
+        text.replace(&self.key.0, "(hidden)")
     }
 }
 
@@ -232,15 +267,6 @@ async fn read(mut response: Response) -> Result<Vec<u8>, String> {
         bytes.extend_from_slice(&chunk);
     }
     Ok(bytes)
-}
-
-fn excerpt(bytes: &[u8]) -> String {
-    let text = String::from_utf8_lossy(bytes);
-    let mut short: String = text.chars().take(EXCERPT).collect();
-    if short.len() < text.len() {
-        short.push_str("...");
-    }
-    short
 }
 
 /// The error with what caused it, without the address, which may be long.

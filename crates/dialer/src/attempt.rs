@@ -2,13 +2,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::future::BoxFuture;
-use ringdown_bus::{Bus, Claim, now};
+use ringdown_bus::{Bus, Claim, Error, now, subject};
 use ringdown_carrier::{Carrier, Order, Routes};
 use ringdown_domain::E164;
 use ringdown_domain::dial::{Outcome, Retry};
+use ringdown_domain::run::Status;
+use ringdown_proto::v1::Envelope;
 use ringdown_proto::v1::dial_fact::{Ambiguous, Claimed, Intended, NotPlaced, Placed, Step};
+use ringdown_proto::v1::envelope::Fact;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use crate::facts::Job;
 use crate::metrics::Metrics;
@@ -17,6 +20,10 @@ use crate::reconcile;
 /// First and longest wait before a dial that was provably not placed is tried again.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
+
+/// First and longest pause before a claim that could not be established is asked for again.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// What an attempt needs of its dialer.
 #[derive(Clone)]
@@ -34,47 +41,89 @@ pub(crate) enum Finished {
     Done,
     /// The call is up and carried by this process.
     Talking(BoxFuture<'static, ()>),
-    /// Whether the run is claimed could not be established: let the transition come again.
+    /// Whether something is left to do could not be established: let the transition come again.
     Again,
 }
 
-/// Claims the run and dials it. Every path that has claimed reports an outcome.
-pub(crate) async fn run(context: &Context, job: &Job, stop: &CancellationToken) -> Finished {
+/// Claims the run and dials it. Every path that has claimed reports an outcome. `again`: the
+/// transition was delivered before.
+pub(crate) async fn run(
+    context: &Context,
+    job: &Job,
+    again: bool,
+    stop: &CancellationToken,
+) -> Finished {
     if job.route.is_empty() {
         // The agent calls by itself.
         return Finished::Done;
     }
-    let attempt_id = ringdown_bus::new_event_id();
     let claimed = Step::Claimed(Claimed {
         worker: context.bus.producer().to_owned(),
     });
-    let claim = job.fact(&context.bus, &attempt_id, claimed);
-    match context.bus.claim(&claim).await {
+    let claim = job.fact(&context.bus, claimed);
+    match establish(context, job, &claim, stop).await {
         Ok(Claim::Won) => {}
-        Ok(Claim::Lost(owner)) => {
-            return match reconcile::settle(context, job, &owner).await {
-                Ok(()) => Finished::Done,
-                Err(error) => {
-                    warn!(run = %job.run, %error, "cannot settle a claimed run, will try again");
-                    Finished::Again
-                }
-            };
-        }
+        Ok(Claim::Lost(owner)) => return lost(context, job, &owner, again).await,
         Err(error) => {
             warn!(run = %job.run, %error, "cannot claim a run, will try again");
             return Finished::Again;
         }
     }
-    let (step, rest) = dial(context, job, &attempt_id, stop).await;
+    let (step, rest) = dial(context, job, stop).await;
     let outcome = match &step {
         Step::Placed(_) => "placed",
         Step::Ambiguous(_) => "ambiguous",
         _ => "not_placed",
     };
     context.metrics.attempts.with_label_values(&[outcome]).inc();
-    info!(run = %job.run, attempt = %attempt_id, outcome, "dialed");
-    job.report(&context.bus, &attempt_id, step).await;
+    info!(run = %job.run, attempt = %job.attempt_id, outcome, "dialed");
+    job.report(&context.bus, step).await;
     rest.map_or(Finished::Done, Finished::Talking)
+}
+
+/// Claims, and goes on asking while a dial would still be worth it: a bus that is away for a moment
+/// is no reason to give a run up. The same fact is asked for each time, so a claim whose
+/// confirmation was lost is recognised.
+async fn establish(
+    context: &Context,
+    job: &Job,
+    fact: &Envelope,
+    stop: &CancellationToken,
+) -> Result<Claim, Error> {
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let error = match context.bus.claim(fact).await {
+            Ok(claim) => return Ok(claim),
+            Err(error) => error,
+        };
+        if stop.is_cancelled() || window_too_short(context, job).is_some() {
+            return Err(error);
+        }
+        debug!(run = %job.run, %error, "asking for a claim again");
+        stop.run_until_cancelled(tokio::time::sleep(pause)).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// Another claim came first. Who made it decides what is left to do.
+async fn lost(context: &Context, job: &Job, owner: &Envelope, again: bool) -> Finished {
+    let ours = matches!(&owner.fact, Some(Fact::Dial(claim)) if claim.attempt_id == job.attempt_id);
+    if !ours {
+        // The run was announced more than once. The transition it was claimed for brings whoever
+        // has to close its books.
+        return Finished::Done;
+    }
+    if !again {
+        // The bus has lost count of its deliveries, so the claimant may well be alive.
+        return Finished::Again;
+    }
+    match reconcile::settle(context, job).await {
+        Ok(()) => Finished::Done,
+        Err(error) => {
+            warn!(run = %job.run, %error, "cannot settle a claimed run, will try again");
+            Finished::Again
+        }
+    }
 }
 
 fn not_placed(reason: impl Into<String>) -> (Step, Option<BoxFuture<'static, ()>>) {
@@ -85,7 +134,6 @@ fn not_placed(reason: impl Into<String>) -> (Step, Option<BoxFuture<'static, ()>
 async fn dial(
     context: &Context,
     job: &Job,
-    attempt_id: &str,
     stop: &CancellationToken,
 ) -> (Step, Option<BoxFuture<'static, ()>>) {
     let Some(carrier) = context.routes.get(&job.route) else {
@@ -104,15 +152,25 @@ async fn dial(
     if stop.is_cancelled() {
         return not_placed("called off before it was dialed");
     }
+    // Cancellations are heard as they are published; one from before the run was taken is not. If
+    // this cannot be read, a needless call is the lesser harm than none.
+    let cancelled = subject::run(&job.team, job.run, Status::Cancelled);
+    if let Ok(Some(_)) = context.bus.last(&cancelled).await {
+        return not_placed("the run was cancelled before it was dialed");
+    }
     let intended = Step::Intended(Intended { fence: false });
-    let intention = job.fact(&context.bus, attempt_id, intended);
-    match context.bus.claim(&intention).await {
+    let intention = job.fact(&context.bus, intended);
+    match establish(context, job, &intention, stop).await {
         Ok(Claim::Won) => {}
         Ok(Claim::Lost(_)) => {
             return not_placed("another dialer took this run for abandoned and fenced it off");
         }
         // The intention may be stored or not; nothing was dialed, and nothing will be.
         Err(error) => return not_placed(format!("the intention could not be stored: {error}")),
+    }
+    // Storing the intention may have taken a while.
+    if let Some(reason) = window_too_short(context, job) {
+        return not_placed(reason);
     }
     context
         .metrics
@@ -121,7 +179,7 @@ async fn dial(
     let order = Order {
         team: job.team.clone(),
         run: job.run,
-        attempt_id: attempt_id.to_owned(),
+        attempt_id: job.attempt_id.clone(),
         from: job.from.parse().ok(),
         to,
         time_left: now().until(job.closes_at),

@@ -15,6 +15,9 @@ const MAX_PAUSE: Duration = Duration::from_secs(5);
 pub(crate) struct Job {
     pub(crate) team: Team,
     pub(crate) run: RunId,
+    /// Made of the transition's event id and time: a transition that is delivered again gives the
+    /// same name, the run's next announcement another one.
+    pub(crate) attempt_id: String,
     pub(crate) route: String,
     pub(crate) from: String,
     pub(crate) to: String,
@@ -33,6 +36,7 @@ impl Job {
         Some(Self {
             team: envelope.team.parse().ok()?,
             run: transition.run(),
+            attempt_id: format!("{}-{}", envelope.event_id, envelope.at_us),
             route: transition.dial_route.clone(),
             from: transition.caller_ids.first().cloned().unwrap_or_default(),
             to: transition.number.clone(),
@@ -43,12 +47,12 @@ impl Job {
     }
 
     /// A fact about dialing this run.
-    pub(crate) fn fact(&self, bus: &Bus, attempt_id: &str, step: Step) -> Envelope {
+    pub(crate) fn fact(&self, bus: &Bus, step: Step) -> Envelope {
         bus.envelope(
             &self.team,
             Fact::Dial(DialFact {
                 run_id: self.run.0,
-                attempt_id: attempt_id.to_owned(),
+                attempt_id: self.attempt_id.clone(),
                 route: self.route.clone(),
                 from: self.from.clone(),
                 to: self.to.clone(),
@@ -60,13 +64,16 @@ impl Job {
 
     /// Publishes a fact, trying again until it is stored: what happened must not be forgotten.
     /// Whoever shuts the dialer down bounds the wait.
-    pub(crate) async fn report(&self, bus: &Bus, attempt_id: &str, step: Step) {
-        let fact = self.fact(bus, attempt_id, step);
+    pub(crate) async fn report(&self, bus: &Bus, step: Step) {
+        let fact = self.fact(bus, step);
         let stage = match &fact.fact {
             Some(Fact::Dial(dial)) => dial.stage().map_or("unknown", |stage| stage.as_str()),
             _ => "unknown",
         };
-        let id = format!("dial:{}:{}:{attempt_id}:{stage}", self.team, self.run);
+        let id = format!(
+            "dial:{}:{}:{}:{stage}",
+            self.team, self.run, self.attempt_id
+        );
         let mut pause = Duration::from_millis(100);
         while let Err(error) = bus.publish(&fact, &id).await {
             warn!(run = %self.run, stage, %error, "cannot report a dial, will try again");

@@ -7,9 +7,10 @@
 //!    a reconciler that took over has written it first, and then nothing is dialed.
 //! 4. The carrier says placed, not placed or ambiguous. Only what was provably not placed is tried
 //!    again, inside the window, by the same attempt.
-//! 5. A transition that comes again although its run is claimed means that the claimant is gone. Its
-//!    books are closed: fenced off if it had not begun to dial, else recorded as unknown. Nothing is
-//!    dialed again.
+//! 5. An attempt is named after the transition it was made for. That transition coming again means
+//!    that the claimant is gone. Its books are closed: fenced off if it had not begun to dial, else
+//!    recorded as unknown. Nothing is dialed again. Another transition of a claimed run means that
+//!    the run was announced more than once, and is dropped.
 //!
 //! Refuses: deciding whether a run passed, and anything about SIP.
 

@@ -1,9 +1,9 @@
 //! Closes the books of a run whose claimant is gone.
 //!
 //! A live claimant keeps its transition from being delivered again. So a transition that comes
-//! again means a dead or a paused claimant, and the two look alike. Writing the intention in its
-//! place decides: if that wins, the claimant had not begun to dial and, should it wake up, cannot
-//! begin any more. If it loses, the claimant may have dialed.
+//! again, and that the claim was made for, means a dead or a paused claimant, and the two look
+//! alike. Writing the intention in its place decides: if that wins, the claimant had not begun to
+//! dial and, should it wake up, cannot begin any more. If it loses, the claimant may have dialed.
 
 use ringdown_bus::{Bus, Claim, Error, subject};
 use ringdown_domain::dial::Stage;
@@ -15,16 +15,13 @@ use tracing::warn;
 use crate::attempt::Context;
 use crate::facts::Job;
 
-/// Settles the run of `owner`, unless it has an outcome. Safe to do twice, and by two at once.
-pub(crate) async fn settle(context: &Context, job: &Job, owner: &Envelope) -> Result<(), Error> {
-    let Some(Fact::Dial(claim)) = &owner.fact else {
-        return Ok(());
-    };
+/// Settles the attempt, unless it has an outcome. Safe to do twice, and by two at once.
+pub(crate) async fn settle(context: &Context, job: &Job) -> Result<(), Error> {
     if has_outcome(&context.bus, job).await? {
         return Ok(());
     }
     let fence = Step::Intended(Intended { fence: true });
-    let fence = job.fact(&context.bus, &claim.attempt_id, fence);
+    let fence = job.fact(&context.bus, fence);
     let (outcome, reason) = match context.bus.claim(&fence).await? {
         Claim::Won => NOT_DIALED,
         Claim::Lost(intention) if is_fence(&intention) => NOT_DIALED,
@@ -34,7 +31,7 @@ pub(crate) async fn settle(context: &Context, job: &Job, owner: &Envelope) -> Re
     if has_outcome(&context.bus, job).await? {
         return Ok(());
     }
-    warn!(run = %job.run, attempt = %claim.attempt_id, outcome, "settled a run whose dialer is gone");
+    warn!(run = %job.run, attempt = %job.attempt_id, outcome, "settled a run whose dialer is gone");
     context
         .metrics
         .attempts
@@ -44,7 +41,7 @@ pub(crate) async fn settle(context: &Context, job: &Job, owner: &Envelope) -> Re
         outcome: outcome.to_owned(),
         reason: reason.to_owned(),
     });
-    job.report(&context.bus, &claim.attempt_id, settled).await;
+    job.report(&context.bus, settled).await;
     Ok(())
 }
 
@@ -66,6 +63,7 @@ fn is_fence(intention: &Envelope) -> bool {
     }
 }
 
+/// Whether the books of the run are closed already.
 async fn has_outcome(bus: &Bus, job: &Job) -> Result<bool, Error> {
     for stage in Stage::ALL.into_iter().filter(|stage| stage.is_final()) {
         let subject = subject::dial(&job.team, job.run, stage);

@@ -43,7 +43,8 @@ pub struct Dialer {
     task: tokio::task::JoinHandle<()>,
 }
 
-type Live = Arc<Mutex<HashMap<(Team, RunId), CancellationToken>>>;
+type Key = (Team, RunId);
+type Live = Arc<Mutex<HashMap<Key, CancellationToken>>>;
 
 impl Dialer {
     /// Joins the dialers on this bus.
@@ -129,7 +130,9 @@ impl Service {
         let watching = tokio::spawn(self.clone().call_off(cancelled));
         let mut working = JoinSet::new();
         loop {
-            while working.try_join_next().is_some() {}
+            while let Some(ended) = working.try_join_next() {
+                log_panic(ended);
+            }
             let next = async {
                 let permit = Arc::clone(&self.permits).acquire_owned().await.ok()?;
                 Some((permit, workers.next().await))
@@ -145,10 +148,10 @@ impl Service {
             };
             working.spawn(work.instrument(span));
         }
+        // What the server hands to this end from now on would wait for `ack_wait`.
+        drop(workers);
         while let Some(ended) = working.join_next().await {
-            if let Err(panic) = ended {
-                error!(%panic, "a dial panicked");
-            }
+            log_panic(ended);
         }
         watching.abort();
     }
@@ -159,14 +162,14 @@ impl Service {
             answered(delivery.done().await);
             return;
         };
-        let key = (job.team.clone(), job.run);
-        let stop = self.hang_up.child_token();
-        self.live
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(key.clone(), stop.clone());
-        self.context.metrics.in_flight.inc();
-        let work = attempt::run(&self.context, &job, &stop);
+        let Some(live) = self.begin(&job) else {
+            // The run is being dialed right here. Unanswered, the transition comes again after
+            // `ack_wait`; if it is the one being worked on, its progress reports put that off.
+            debug!(run = %job.run, "announced again while it is dialed");
+            return;
+        };
+        let again = delivery.delivered > 1;
+        let work = attempt::run(&self.context, &job, again, &live.stop);
         let finished = delivery.kept_alive(self.progress, work).await;
         match finished {
             Finished::Again => answered(delivery.again_after(AGAIN).await),
@@ -177,11 +180,23 @@ impl Service {
                 rest.await;
             }
         }
-        self.context.metrics.in_flight.dec();
-        self.live
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&key);
+    }
+
+    /// Enters the run into the books of this process; `None` if it is there already.
+    fn begin(&self, job: &Job) -> Option<OnAir<'_>> {
+        let key = (job.team.clone(), job.run);
+        let stop = self.hang_up.child_token();
+        let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
+        if live.contains_key(&key) {
+            return None;
+        }
+        live.insert(key.clone(), stop.clone());
+        self.context.metrics.in_flight.inc();
+        Some(OnAir {
+            service: self,
+            key,
+            stop,
+        })
     }
 
     /// Calls off dials whose run was cancelled.
@@ -197,6 +212,29 @@ impl Service {
                 stop.cancel();
             }
         }
+    }
+}
+
+/// A run that this process works on, until it is dropped.
+struct OnAir<'a> {
+    service: &'a Service,
+    key: Key,
+    stop: CancellationToken,
+}
+
+impl Drop for OnAir<'_> {
+    fn drop(&mut self) {
+        let live = &self.service.live;
+        live.lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&self.key);
+        self.service.context.metrics.in_flight.dec();
+    }
+}
+
+fn log_panic(ended: Result<(), tokio::task::JoinError>) {
+    if let Err(panic) = ended {
+        error!(%panic, "a dial panicked");
     }
 }
 

@@ -14,6 +14,9 @@ use crate::{Error, watch};
 /// A poller that is silent for this long is taken for gone, and another takes its plans.
 const ACK_WAIT: Duration = Duration::from_secs(30);
 
+/// A poller that stops gives its plans back after this, when the server knows that it takes none.
+const HAND_OVER: Duration = Duration::from_millis(100);
+
 /// Plans watched at once.
 const MAX_PLANS: usize = 100;
 
@@ -76,15 +79,14 @@ impl Service {
                 break;
             };
             let (service, stop) = (self.clone(), stop.clone());
-            plans.spawn(async move {
-                // A plan that is not finished is delivered again, to whoever polls then.
-                stop.run_until_cancelled(service.take(delivery)).await;
-            });
+            plans.spawn(async move { service.take(delivery, &stop).await });
         }
+        // What the server hands to this end from now on would wait for `ACK_WAIT`.
+        drop(workers);
         while plans.join_next().await.is_some() {}
     }
 
-    async fn take(&self, delivery: Delivery) {
+    async fn take(&self, delivery: Delivery, stop: &CancellationToken) {
         let triggered = match &delivery.envelope.fact {
             Some(Fact::Plan(PlanFact {
                 plan_id,
@@ -97,12 +99,15 @@ impl Service {
             None => delivery.done().await,
             Some((plan_id, runs)) => {
                 let watching = watch::watch(&self.client, &self.bus, &self.team, runs);
-                match delivery.kept_alive(ACK_WAIT / 3, watching).await {
-                    Ok(()) => {
+                let watching = delivery.kept_alive(ACK_WAIT / 3, watching);
+                match stop.run_until_cancelled(watching).await {
+                    Some(Ok(())) => {
                         self.finished(plan_id).await;
                         delivery.done().await
                     }
-                    Err(error) => {
+                    // Whoever polls now is not to wait until this one is taken for gone.
+                    None => delivery.again_after(HAND_OVER).await,
+                    Some(Err(error)) => {
                         warn!(%error, "cannot announce transitions, will try again");
                         delivery.again_after(Duration::from_secs(1)).await
                     }

@@ -206,7 +206,7 @@ const SETTINGS: &[Setting] = &[
     },
     Setting {
         key: "telemetry.otlp_endpoint",
-        doc: "OTLP/HTTP endpoint for traces. Unset: no traces are sent.",
+        doc: "OTLP/HTTP endpoint for traces. Unset: OTEL_EXPORTER_OTLP_ENDPOINT, else none are sent.",
         apply: |config, text| {
             config.otlp_endpoint = Some(text.to_owned());
             Ok(())

@@ -42,6 +42,12 @@ fn start(cli: Cli) -> Outcome {
         cli.command,
         Command::Demo(_) | Command::Run(_) | Command::Dial(_)
     );
+    let config = match &cli.command {
+        Command::Up(cli::Up { settings }) | Command::Serve(cli::Serve { settings, .. }) => {
+            up::load(settings)?
+        }
+        _ => config::Config::default(),
+    };
     let filter = std::env::var("RINGDOWN_LOG").ok();
     let _telemetry = ringdown_telemetry::init(&ringdown_telemetry::Options {
         format: match cli.log_format {
@@ -51,20 +57,23 @@ fn start(cli: Cli) -> Outcome {
         // Commands that show progress themselves only log what is wrong.
         filter: filter.or_else(|| quiet.then(|| "warn,rsipstack=error".to_owned())),
         service: "ringdown".to_owned(),
-        otlp_endpoint: std::env::var("OTEL_EXPORTER_OTLP_ENDPOINT").ok(),
+        otlp_endpoint: config
+            .otlp_endpoint
+            .clone()
+            .or_else(|| std::env::var("OTEL_EXPORTER_OTLP_ENDPOINT").ok()),
     })
     .map_err(|error| Failure::usage(format!("failed to {error}")))?;
-    let outcome = runtime.block_on(command(cli));
+    let outcome = runtime.block_on(command(cli, config));
     // Blocking work that is still going on, such as a slow disk, must not hold the process.
     runtime.shutdown_timeout(std::time::Duration::from_secs(2));
     outcome
 }
 
-async fn command(cli: Cli) -> Outcome {
+async fn command(cli: Cli, config: config::Config) -> Outcome {
     let format = cli.format;
     match cli.command {
-        Command::Up(up) => up::up(&up.settings, &roles::Role::ALL, format).await,
-        Command::Serve(serve) => up::up(&serve.settings, &serve.roles, format).await,
+        Command::Up(_) => up::up(&config, &roles::Role::ALL, format).await,
+        Command::Serve(serve) => up::up(&config, &serve.roles, format).await,
         Command::Dial(dial) => dial::dial(&dial, format).await,
         Command::Attempts(attempts) => attempts::attempts(&attempts, format).await,
         Command::Run(run) => Box::pin(run::run(run, format)).await,

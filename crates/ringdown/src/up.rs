@@ -47,11 +47,10 @@ impl Signals {
     }
 }
 
-pub(crate) async fn up(settings: &Settings, roles: &[Role], format: Format) -> Outcome {
-    let config = load(settings)?;
+pub(crate) async fn up(config: &Config, roles: &[Role], format: Format) -> Outcome {
     let mut signals = Signals::listen()?;
     let mut running = tokio::select! {
-        started = Box::pin(roles::start(&config, roles)) => started?,
+        started = Box::pin(roles::start(config, roles)) => started?,
         () = signals.next() => return Ok(Exit::Interrupted),
     };
     announce(&running, roles, format)?;

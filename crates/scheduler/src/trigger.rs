@@ -74,8 +74,9 @@ pub async fn trigger(client: &Client, bus: &Bus, plan: &Plan) -> Result<Triggere
     info!(result = result.id, runs = result.runs.len(), "triggered");
     let caller_ids = match &plan.from {
         Some(from) => vec![from.clone()],
-        None if agent.outbound_numbers.is_empty() => vec![agent.contact_number.clone()],
-        None => agent.outbound_numbers.clone(),
+        None if !agent.outbound_numbers.is_empty() => agent.outbound_numbers.clone(),
+        None if !agent.contact_number.is_empty() => vec![agent.contact_number.clone()],
+        None => Vec::new(),
     };
     let plan_id = ringdown_bus::new_event_id();
     let runs = result.runs.iter();

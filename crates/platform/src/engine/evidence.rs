@@ -36,7 +36,9 @@ pub(super) fn explain(run: &Run, attempts: &[Attempt]) -> String {
     if answered > MAX_SENTENCES {
         sentences.truncate(MAX_SENTENCES);
         let more = answered - MAX_SENTENCES;
-        sentences.push(format!("and {more} more kinds of calls, see the attempt ledger"));
+        sentences.push(format!(
+            "and {more} more kinds of calls, see the attempt ledger"
+        ));
     }
     sentences.extend(dialed(attempts));
     if answered == 0 {

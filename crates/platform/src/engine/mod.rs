@@ -195,11 +195,18 @@ impl Engine {
     }
 
     async fn admit(&self, org: OrganisationId) {
+        // A long queue is admitted in portions, so that no transaction holds the others up.
+        while self.admit_portion(org).await {}
+    }
+
+    /// Gives slots to the head of the queue. True if there may be more to give.
+    async fn admit_portion(&self, org: OrganisationId) -> bool {
         match self.0.store.admit(org, now()).await {
-            Ok(runs) if runs.is_empty() => {}
+            Ok(runs) if runs.is_empty() => false,
             Ok(runs) => {
                 debug!(%org, admitted = runs.len(), "runs got slots");
                 self.changed();
+                true
             }
             Err(error) => {
                 warn!(%org, %error, "cannot admit runs, will try again");
@@ -208,6 +215,7 @@ impl Engine {
                     tokio::time::sleep(PAUSE).await;
                     engine.schedule_admission(org);
                 });
+                false
             }
         }
     }

@@ -1,5 +1,5 @@
 use axum::Json;
-use axum::extract::{Path, State as Extract};
+use axum::extract::State as Extract;
 use axum::http::StatusCode;
 use ringdown_api as wire;
 use ringdown_bus::now;
@@ -9,7 +9,7 @@ use ringdown_store::{Agent, AgentFilter, NewAgent};
 use super::State;
 use super::body::Fields;
 use super::error::{Answer, Failure};
-use super::pages::{Asked, time};
+use super::pages::{Asked, Id, time};
 
 /// Fields only the server writes, and secrets that this product neither needs nor keeps.
 const READ_ONLY: &[&str] = &[
@@ -27,6 +27,13 @@ fn is_secret(name: &str) -> bool {
         .iter()
         .any(|end| name.ends_with(end))
         || name == "websocket_headers"
+}
+
+/// Keeps the fields this product does not act on.
+fn keep_rest(fields: &mut Fields, extra: &mut serde_json::Map<String, serde_json::Value>) {
+    let mut rest = fields.rest(READ_ONLY);
+    rest.retain(|name, _| !is_secret(name));
+    fields.keep(extra, rest);
 }
 
 pub(super) fn show(agent: Agent) -> wire::Agent {
@@ -83,7 +90,7 @@ pub(super) async fn list(
 
 pub(super) async fn read(
     Extract(state): Extract<State>,
-    Path(id): Path<i64>,
+    Id(id): Id,
     asked: Asked,
 ) -> Answer<Json<wire::Agent>> {
     let agent = state
@@ -99,17 +106,17 @@ pub(super) async fn create(
     mut fields: Fields,
 ) -> Answer<(StatusCode, Json<wire::Agent>)> {
     let name = fields.required_text("agent_name", 255);
-    if !fields.has("inbound") {
+    let inbound = fields.boolean("inbound");
+    if inbound.is_none() {
         fields.require("inbound");
     }
-    let inbound = fields.boolean("inbound");
     let contact_number = fields.number("contact_number");
     let outbound_numbers = fields.numbers("outbound_numbers");
     let project = fields.id("project");
+    let mut extra = serde_json::Map::new();
+    keep_rest(&mut fields, &mut extra);
     fields.check()?;
     let project = project_or_first(&state, asked.principal.org, project).await?;
-    let mut extra = fields.rest(READ_ONLY);
-    extra.retain(|name, _| !is_secret(name));
     let new = NewAgent {
         org: asked.principal.org,
         project,
@@ -126,7 +133,7 @@ pub(super) async fn create(
 
 pub(super) async fn change(
     state: Extract<State>,
-    id: Path<i64>,
+    id: Id,
     asked: Asked,
     fields: Fields,
 ) -> Answer<Json<wire::Agent>> {
@@ -135,7 +142,7 @@ pub(super) async fn change(
 
 pub(super) async fn replace(
     state: Extract<State>,
-    id: Path<i64>,
+    id: Id,
     asked: Asked,
     mut fields: Fields,
 ) -> Answer<Json<wire::Agent>> {
@@ -149,7 +156,7 @@ pub(super) async fn replace(
 
 async fn update(
     Extract(state): Extract<State>,
-    Path(id): Path<i64>,
+    Id(id): Id,
     asked: Asked,
     mut fields: Fields,
     whole: bool,
@@ -169,16 +176,13 @@ async fn update(
         agent.outbound_numbers = fields.numbers("outbound_numbers").unwrap_or_default();
     }
     let project = fields.id("project");
+    if whole {
+        agent.extra.clear();
+    }
+    keep_rest(&mut fields, &mut agent.extra);
     fields.check()?;
     if project.is_some() {
         agent.project = project_or_first(&state, org, project).await?;
-    }
-    let mut extra = fields.rest(READ_ONLY);
-    extra.retain(|name, _| !is_secret(name));
-    if whole {
-        agent.extra = extra;
-    } else {
-        agent.extra.extend(extra);
     }
     state.store().update_agent(&agent, now()).await?;
     let agent = state.store().agent(org, AgentId(id)).await?;
@@ -187,7 +191,7 @@ async fn update(
 
 pub(super) async fn delete(
     Extract(state): Extract<State>,
-    Path(id): Path<i64>,
+    Id(id): Id,
     asked: Asked,
 ) -> Answer<StatusCode> {
     state

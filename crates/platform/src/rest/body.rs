@@ -2,7 +2,7 @@
 
 use axum::body::to_bytes;
 use axum::extract::{FromRequest, Request};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode, header};
 use ringdown_api::FieldErrors;
 use ringdown_domain::E164;
 use serde_json::{Map, Value};
@@ -15,6 +15,22 @@ const MAX_BODY: usize = 1024 * 1024;
 /// Most items of a list in a body.
 const MAX_ITEMS: usize = 10_000;
 
+/// Most items of a list that is stored with its object: caller IDs, tags. Runs carry copies.
+pub(super) const MAX_STORED_ITEMS: usize = 100;
+
+/// Characters of a longer text, such as instructions.
+pub(super) const MAX_TEXT: usize = 10_000;
+
+/// Bytes of one JSON value that is kept as it came. A run's transition carries its test profile and
+/// has to fit a bus message of 1 MiB with everything else.
+const MAX_KEPT: usize = 64 * 1024;
+
+/// Bytes of all values that are kept as they came with one object.
+const MAX_KEPT_TOGETHER: usize = 256 * 1024;
+
+/// Nesting of such a value. Answers wrap it once more, and common JSON readers stop at 128 levels.
+const MAX_DEPTH: usize = 32;
+
 /// A JSON object that is being taken apart.
 #[derive(Debug, Default)]
 pub(super) struct Fields {
@@ -26,6 +42,12 @@ impl<S: Send + Sync> FromRequest<S> for Fields {
     type Rejection = Failure;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Failure> {
+        if !may_be_json(request.headers()) {
+            return Err(Failure::detail(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "Send a JSON object with the header Content-Type: application/json.",
+            ));
+        }
         let bytes = to_bytes(request.into_body(), MAX_BODY).await.map_err(|_| {
             Failure::detail(
                 StatusCode::PAYLOAD_TOO_LARGE,
@@ -49,6 +71,44 @@ impl<S: Send + Sync> FromRequest<S> for Fields {
             )),
         }
     }
+}
+
+/// Whether a body is declared to be JSON, or not declared at all.
+fn may_be_json(headers: &HeaderMap) -> bool {
+    let Some(declared) = headers.get(header::CONTENT_TYPE) else {
+        return true;
+    };
+    let declared = declared.to_str().unwrap_or_default();
+    let kind = declared.split(';').next().unwrap_or_default().trim();
+    kind.eq_ignore_ascii_case("application/json") || kind.to_ascii_lowercase().ends_with("+json")
+}
+
+/// Why a value cannot be kept as it came.
+fn unfit(value: &Value) -> Option<String> {
+    const NUL: &str = "A text cannot hold a null character.";
+    let mut open = vec![(value, 1)];
+    while let Some((value, depth)) = open.pop() {
+        if depth > MAX_DEPTH {
+            return Some(format!("At most {MAX_DEPTH} levels of nesting are kept."));
+        }
+        match value {
+            Value::String(text) if text.contains('\0') => return Some(NUL.to_owned()),
+            Value::Array(items) => open.extend(items.iter().map(|item| (item, depth + 1))),
+            Value::Object(map) => {
+                if map.keys().any(|key| key.contains('\0')) {
+                    return Some(NUL.to_owned());
+                }
+                open.extend(map.values().map(|item| (item, depth + 1)));
+            }
+            _ => {}
+        }
+    }
+    (bytes(value) > MAX_KEPT).then(|| format!("At most {MAX_KEPT} bytes of JSON are kept."))
+}
+
+/// Length of a value as JSON.
+pub(super) fn bytes(value: &impl serde::Serialize) -> usize {
+    serde_json::to_vec(value).map_or(usize::MAX, |json| json.len())
 }
 
 impl Fields {
@@ -142,11 +202,22 @@ impl Fields {
         })
     }
 
+    /// Texts that are stored: each without null characters and at most `max` characters long.
     pub(super) fn texts(&mut self, name: &str, max: usize) -> Option<Vec<String>> {
-        self.list(name, "a list of texts", |value| {
+        let expected = format!("a list of texts, each of at most {max} characters");
+        let texts = self.list(name, &expected, |value| {
             let text = value.as_str()?;
-            (text.chars().count() <= max).then(|| text.to_owned())
-        })
+            let fits = text.chars().count() <= max && !text.contains('\0');
+            fits.then(|| text.to_owned())
+        })?;
+        if texts.len() > MAX_STORED_ITEMS {
+            self.wrong(
+                name,
+                format!("At most {MAX_STORED_ITEMS} items are allowed."),
+            );
+            return None;
+        }
+        Some(texts)
     }
 
     fn list<T>(
@@ -194,17 +265,48 @@ impl Fields {
         }
     }
 
+    /// An object that is kept as it came.
     pub(super) fn object(&mut self, name: &str) -> Option<Value> {
-        self.typed(name, "an object", |value| {
+        let value = self.typed(name, "an object", |value| {
             value.is_object().then_some(value)
-        })
+        })?;
+        if let Some(why) = unfit(&value) {
+            self.wrong(name, why);
+            return None;
+        }
+        Some(value)
     }
 
     /// The fields nobody took, without those that only the server writes.
     pub(super) fn rest(&mut self, read_only: &[&str]) -> Map<String, Value> {
         let mut rest = std::mem::take(&mut self.map);
         rest.retain(|name, _| !read_only.contains(&name.as_str()));
+        for (name, value) in &rest {
+            let why = if name.contains('\0') {
+                Some("The name of a field cannot hold a null character.".to_owned())
+            } else {
+                unfit(value)
+            };
+            if let Some(why) = why {
+                self.wrong(name, why);
+            }
+        }
         rest
+    }
+
+    /// Adds `new` to the values `kept` with an object, as long as they stay small enough together.
+    pub(super) fn keep(&mut self, kept: &mut Map<String, Value>, new: Map<String, Value>) {
+        let largest = new.iter().max_by_key(|(_, value)| bytes(value));
+        let Some(largest) = largest.map(|(name, _)| name.clone()) else {
+            return;
+        };
+        kept.extend(new);
+        if bytes(kept) > MAX_KEPT_TOGETHER {
+            let message = format!(
+                "All further fields of an object have to fit {MAX_KEPT_TOGETHER} bytes together."
+            );
+            self.wrong(&largest, message);
+        }
     }
 
     /// Everything that is wrong, if anything is.

@@ -35,7 +35,7 @@ impl Failure {
     }
 
     /// Hides what happened from the caller and logs it under an id that the caller can quote.
-    fn internal(what: &str) -> Self {
+    pub(super) fn internal(what: &str) -> Self {
         let id = ringdown_bus::new_event_id();
         error!(error_id = %id, error = %what, "a request failed inside");
         Self::detail(
@@ -74,6 +74,15 @@ impl From<crate::Error> for Failure {
             crate::Error::Store(error) => error.into(),
             other => Self::internal(&other.to_string()),
         }
+    }
+}
+
+/// What was looked up, if it exists. Other failures of the look-up stay failures.
+pub(super) fn found<T>(looked_up: Result<T, StoreError>) -> Answer<Option<T>> {
+    match looked_up {
+        Ok(value) => Ok(Some(value)),
+        Err(StoreError::NotFound { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
     }
 }
 

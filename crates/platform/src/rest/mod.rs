@@ -16,6 +16,7 @@ mod profiles;
 mod results;
 mod runs;
 mod scenarios;
+mod script;
 mod template;
 mod trigger;
 
@@ -25,7 +26,8 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::Request;
 use axum::http::StatusCode;
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post, put};
 use ringdown_store::{Artefacts, Store};
 use tokio::net::TcpListener;
@@ -34,9 +36,12 @@ use tower::ServiceExt as _;
 use tower::util::MapRequest;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
+use tracing::Instrument as _;
 
 pub use auth::{ApiKey, hash_key};
 pub use health::Health;
+
+use error::Failure;
 
 use crate::{Engine, Error};
 
@@ -139,14 +144,35 @@ pub fn api(state: State) -> Api {
         .route("/metrics", get(health::metrics))
         .fallback(error::unknown_path)
         .method_not_allowed_fallback(error::method_not_allowed)
-        .layer(from_fn(error::shape))
+        .with_state(state);
+    guarded(router, REQUEST_DEADLINE).map_request(paths::normalise as fn(Request) -> Request)
+}
+
+/// Whatever happens to a request, it is answered in time and in the API's own shape.
+fn guarded(router: Router, deadline: Duration) -> Router {
+    router
+        .layer(from_fn(to_the_end))
         .layer(CatchPanicLayer::custom(error::panicked))
         .layer(TimeoutLayer::with_status_code(
             StatusCode::REQUEST_TIMEOUT,
-            REQUEST_DEADLINE,
+            deadline,
         ))
-        .with_state(state);
-    router.map_request(paths::normalise as fn(Request) -> Request)
+        .layer(from_fn(error::shape))
+}
+
+/// Carries a change out to its end even if its client hangs up or the deadline passes. A handler
+/// dropped half-way would, for example, have stored runs that nobody admits.
+async fn to_the_end(request: Request, next: Next) -> Response {
+    if request.method().is_safe() {
+        return next.run(request).await;
+    }
+    match tokio::spawn(next.run(request).in_current_span()).await {
+        Ok(response) => response,
+        Err(ended) => match ended.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(cancelled) => Failure::internal(&cancelled.to_string()).into_response(),
+        },
+    }
 }
 
 /// Serves the API on `listener` until `stop`; requests in flight are finished.
@@ -159,4 +185,48 @@ pub async fn serve(listener: TcpListener, api: Api, stop: CancellationToken) -> 
         .with_graceful_shutdown(async move { stop.cancelled().await })
         .await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::{Body, to_bytes};
+
+    use super::*;
+
+    async fn ask(router: Router, method: &str) -> (StatusCode, serde_json::Value) {
+        let request = Request::builder().method(method).uri("/");
+        let request = request.body(Body::empty()).unwrap();
+        let response = router.oneshot(request).await.unwrap();
+        let status = response.status();
+        let body = to_bytes(response.into_body(), 10_000).await.unwrap();
+        (status, serde_json::from_slice(&body).unwrap())
+    }
+
+    #[tokio::test]
+    async fn an_overlong_request_and_a_panic_are_answered_in_the_apis_shape() {
+        let handlers = get(|| async { panic!("a defect") as StatusCode })
+            .post(|| async { panic!("a defect") as StatusCode })
+            .put(std::future::pending::<StatusCode>)
+            .delete(|| async { StatusCode::IM_A_TEAPOT });
+        let handlers = Router::new().route("/", handlers);
+        for (method, expected) in [
+            ("GET", StatusCode::INTERNAL_SERVER_ERROR),
+            ("POST", StatusCode::INTERNAL_SERVER_ERROR),
+            ("PUT", StatusCode::REQUEST_TIMEOUT),
+            ("DELETE", StatusCode::IM_A_TEAPOT),
+        ] {
+            // Only the one that never ends is to run into its deadline.
+            let deadline = match expected {
+                StatusCode::REQUEST_TIMEOUT => Duration::from_millis(1),
+                _ => REQUEST_DEADLINE,
+            };
+            let (status, body) = ask(guarded(handlers.clone(), deadline), method).await;
+            assert_eq!(status, expected, "{method}");
+            let detail = body["detail"].as_str().unwrap();
+            assert!(
+                !detail.is_empty() && !detail.contains("defect"),
+                "{method}: {detail}"
+            );
+        }
+    }
 }

@@ -1,5 +1,5 @@
 use axum::Json;
-use axum::extract::{Path, State as Extract};
+use axum::extract::State as Extract;
 use ringdown_api as wire;
 use ringdown_domain::{E164, PhoneNumberId};
 use ringdown_store::{Page, PhoneNumber};
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::State;
 use super::error::{Answer, Failure};
-use super::pages::{Asked, time};
+use super::pages::{Asked, Id, time};
 
 pub(super) fn show(number: PhoneNumber) -> wire::PhoneNumber {
     let at = time(number.created_at);
@@ -59,7 +59,7 @@ pub(super) async fn inbound(
 
 pub(super) async fn read(
     Extract(state): Extract<State>,
-    Path(id): Path<i64>,
+    Id(id): Id,
     asked: Asked,
 ) -> Answer<Json<wire::PhoneNumber>> {
     let org = asked.principal.org;

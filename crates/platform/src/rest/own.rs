@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::{Path, State as Extract};
+use axum::extract::State as Extract;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use ringdown_api::{Page as WirePage, PhoneNumber as WireNumber, own as wire};
@@ -19,7 +19,7 @@ use super::auth::{ApiKey, hash_key};
 use super::body::Fields;
 use super::error::{Answer, Failure};
 use super::numbers;
-use super::pages::{Asked, time};
+use super::pages::{Asked, Id, time};
 
 const MAX_LIMIT: i64 = 1_000_000;
 
@@ -51,7 +51,7 @@ pub(super) async fn add_number(
 
 pub(super) async fn delete_number(
     Extract(state): Extract<State>,
-    Path(id): Path<i64>,
+    Id(id): Id,
     asked: Asked,
 ) -> Answer<StatusCode> {
     let org = asked.principal.org;
@@ -221,7 +221,7 @@ pub(super) async fn projects(
 
 pub(super) async fn project(
     Extract(state): Extract<State>,
-    Path(id): Path<i64>,
+    Id(id): Id,
     asked: Asked,
 ) -> Answer<Json<wire::Project>> {
     let project = state
@@ -245,7 +245,7 @@ pub(super) async fn create_project(
 
 pub(super) async fn change_project(
     Extract(state): Extract<State>,
-    Path(id): Path<i64>,
+    Id(id): Id,
     asked: Asked,
     mut fields: Fields,
 ) -> Answer<Json<wire::Project>> {
@@ -288,7 +288,7 @@ pub(super) async fn change_project(
 
 pub(super) async fn set_dial_route(
     Extract(state): Extract<State>,
-    Path(id): Path<i64>,
+    Id(id): Id,
     asked: Asked,
     mut fields: Fields,
 ) -> Answer<Json<wire::DialRoute>> {
@@ -319,7 +319,7 @@ pub(super) async fn queue(
 
 pub(super) async fn recording(
     Extract(state): Extract<State>,
-    Path(id): Path<i64>,
+    Id(id): Id,
     asked: Asked,
 ) -> Answer<Response> {
     let run = state.store().run(asked.principal.org, RunId(id)).await?;

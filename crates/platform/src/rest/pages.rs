@@ -1,4 +1,4 @@
-use axum::extract::{FromRequestParts, Query};
+use axum::extract::{FromRequestParts, Path, Query};
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use ringdown_api::Page as Wire;
@@ -10,6 +10,20 @@ use super::paths::AsAsked;
 
 const PAGE_SIZE: u32 = 30;
 const MAX_PAGE_SIZE: u32 = 500;
+
+/// The `{id}` of a path. What cannot be an id belongs to nothing, so it is not found.
+pub(super) struct Id(pub(super) i64);
+
+impl<S: Send + Sync> FromRequestParts<S> for Id {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
+        let text = Path::<String>::from_request_parts(parts, state).await;
+        let id = text.ok().and_then(|Path(text)| text.parse().ok());
+        let unknown = || Failure::detail(StatusCode::NOT_FOUND, "The path does not hold an id.");
+        id.map(Self).ok_or_else(unknown)
+    }
+}
 
 /// What a handler has to know of a request besides its body.
 #[derive(Debug)]

@@ -1,5 +1,5 @@
 use axum::Json;
-use axum::extract::{Path, State as Extract};
+use axum::extract::State as Extract;
 use axum::http::StatusCode;
 use ringdown_api as wire;
 use ringdown_bus::now;
@@ -9,20 +9,24 @@ use serde_json::Value;
 
 use super::State;
 use super::body::Fields;
-use super::error::Answer;
-use super::pages::{Asked, time};
+use super::error::{Answer, found};
+use super::pages::{Asked, Id, time};
 
-fn show(profile: TestProfile) -> wire::TestProfile {
-    wire::TestProfile {
+async fn show(state: &State, profile: TestProfile) -> Answer<wire::TestProfile> {
+    let agent = match profile.agent {
+        Some(id) => found(state.store().agent(profile.org, id).await)?,
+        None => None,
+    };
+    Ok(wire::TestProfile {
         id: profile.id.0,
         project: profile.project.map(|id| id.0),
         agent: profile.agent.map(|id| id.0),
-        agent_name: None,
+        agent_name: agent.map(|agent| agent.name),
         name: profile.name,
         information: profile.information,
         created_at: time(profile.created_at),
         updated_at: time(profile.updated_at),
-    }
+    })
 }
 
 pub(super) async fn list(
@@ -36,17 +40,27 @@ pub(super) async fn list(
     };
     let org = asked.principal.org;
     let listing = state.store().test_profiles(org, filter, page).await?;
-    Ok(Json(asked.listing(page, listing, show)?))
+    let shown = asked.listing(page, listing, |profile| profile)?;
+    let mut results = Vec::with_capacity(shown.results.len());
+    for profile in shown.results {
+        results.push(show(&state, profile).await?);
+    }
+    Ok(Json(wire::Page {
+        count: shown.count,
+        next: shown.next,
+        previous: shown.previous,
+        results,
+    }))
 }
 
 pub(super) async fn read(
     Extract(state): Extract<State>,
-    Path(id): Path<i64>,
+    Id(id): Id,
     asked: Asked,
 ) -> Answer<Json<wire::TestProfile>> {
     let org = asked.principal.org;
     let profile = state.store().test_profile(org, TestProfileId(id)).await?;
-    Ok(Json(show(profile)))
+    Ok(Json(show(&state, profile).await?))
 }
 
 /// Reads the owner, which has to be of the same organisation.
@@ -57,7 +71,7 @@ async fn owner(
 ) -> Answer<(Option<ProjectId>, Option<AgentId>)> {
     let project = fields.id("project").map(ProjectId);
     if let Some(id) = project
-        && state.store().project(org, id).await.is_err()
+        && found(state.store().project(org, id).await)?.is_none()
     {
         fields.wrong(
             "project",
@@ -66,7 +80,7 @@ async fn owner(
     }
     let agent = fields.id("agent").map(AgentId);
     if let Some(id) = agent
-        && state.store().agent(org, id).await.is_err()
+        && found(state.store().agent(org, id).await)?.is_none()
     {
         fields.wrong(
             "agent",
@@ -94,12 +108,13 @@ pub(super) async fn create(
         information: information.unwrap_or_else(|| Value::Object(serde_json::Map::new())),
     };
     let profile = state.store().create_test_profile(new, now()).await?;
-    Ok((StatusCode::CREATED, Json(show(profile))))
+    let shown = show(&state, profile).await?;
+    Ok((StatusCode::CREATED, Json(shown)))
 }
 
 pub(super) async fn change(
     state: Extract<State>,
-    id: Path<i64>,
+    id: Id,
     asked: Asked,
     fields: Fields,
 ) -> Answer<Json<wire::TestProfile>> {
@@ -108,7 +123,7 @@ pub(super) async fn change(
 
 pub(super) async fn replace(
     state: Extract<State>,
-    id: Path<i64>,
+    id: Id,
     asked: Asked,
     mut fields: Fields,
 ) -> Answer<Json<wire::TestProfile>> {
@@ -120,7 +135,7 @@ pub(super) async fn replace(
 
 async fn update(
     Extract(state): Extract<State>,
-    Path(id): Path<i64>,
+    Id(id): Id,
     asked: Asked,
     mut fields: Fields,
 ) -> Answer<Json<wire::TestProfile>> {
@@ -140,12 +155,13 @@ async fn update(
     profile.project = project.or(profile.project);
     profile.agent = agent.or(profile.agent);
     state.store().update_test_profile(&profile, now()).await?;
-    Ok(Json(show(state.store().test_profile(org, id).await?)))
+    let profile = state.store().test_profile(org, id).await?;
+    Ok(Json(show(&state, profile).await?))
 }
 
 pub(super) async fn delete(
     Extract(state): Extract<State>,
-    Path(id): Path<i64>,
+    Id(id): Id,
     asked: Asked,
 ) -> Answer<StatusCode> {
     state

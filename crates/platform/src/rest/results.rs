@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::{Path, State as Extract};
+use axum::extract::State as Extract;
 use ringdown_api as wire;
 use ringdown_domain::run::Status;
 use ringdown_domain::{AgentId, OrganisationId, ResultId};
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::State;
 use super::error::Answer;
-use super::pages::{Asked, minutes, time};
+use super::pages::{Asked, Id, minutes, time};
 use super::runs;
 
 const PAGE: u32 = 500;
@@ -177,7 +177,7 @@ pub(super) async fn list(
 
 pub(super) async fn read(
     Extract(state): Extract<State>,
-    Path(id): Path<i64>,
+    Id(id): Id,
     asked: Asked,
 ) -> Answer<Json<wire::ResultDetail>> {
     let org = asked.principal.org;
@@ -188,7 +188,7 @@ pub(super) async fn read(
 
 pub(super) async fn end_calls(
     Extract(state): Extract<State>,
-    Path(id): Path<i64>,
+    Id(id): Id,
     asked: Asked,
 ) -> Answer<Json<Value>> {
     let org = asked.principal.org;

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::{Path, State as Extract};
+use axum::extract::State as Extract;
 use ringdown_api as wire;
 use ringdown_domain::run::Status;
 use ringdown_domain::{AgentId, ProjectId, ResultId, RunId};
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::State;
 use super::error::{Answer, Failure};
-use super::pages::{Asked, minutes, time};
+use super::pages::{Asked, Id, minutes, time};
 use crate::score::{Score, ScoreTurn};
 
 /// Shows a run. `base` is where its recording's link begins.
@@ -202,7 +202,7 @@ pub(super) async fn bulk(
 
 pub(super) async fn read(
     Extract(state): Extract<State>,
-    Path(id): Path<i64>,
+    Id(id): Id,
     asked: Asked,
 ) -> Answer<Json<wire::Run>> {
     let run = state.store().run(asked.principal.org, RunId(id)).await?;
@@ -211,7 +211,7 @@ pub(super) async fn read(
 
 pub(super) async fn end_call(
     Extract(state): Extract<State>,
-    Path(id): Path<i64>,
+    Id(id): Id,
     asked: Asked,
 ) -> Answer<Json<wire::Run>> {
     let run = state

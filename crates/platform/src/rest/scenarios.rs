@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::{Path, State as Extract};
+use axum::extract::State as Extract;
 use axum::http::StatusCode;
 use ringdown_api as wire;
 use ringdown_bus::now;
@@ -12,12 +12,14 @@ use ringdown_store::{NewScenario, Scenario, ScenarioFilter, TagMatch};
 use serde_json::Value;
 
 use super::State;
-use super::body::Fields;
-use super::error::{Answer, Failure};
-use super::pages::{Asked, time};
+use super::body::{Fields, MAX_STORED_ITEMS, MAX_TEXT};
+use super::error::{Answer, Failure, found};
+use super::pages::{Asked, Id, time};
 
 const READ_ONLY: &[&str] = &[
     "id",
+    // An evaluator is in its agent's project.
+    "project",
     "agent_name",
     "personality_name",
     "phone_number",
@@ -97,9 +99,13 @@ pub(super) async fn list(
     asked: Asked,
 ) -> Answer<Json<wire::Page<wire::Scenario>>> {
     let page = asked.page()?;
-    let tags = asked.query("tags").map_or_else(Vec::new, |tags| {
+    let tags: Vec<String> = asked.query("tags").map_or_else(Vec::new, |tags| {
         tags.split(',').map(|tag| tag.trim().to_owned()).collect()
     });
+    if tags.len() > MAX_STORED_ITEMS {
+        let message = format!("At most {MAX_STORED_ITEMS} tags are allowed.");
+        return Err(Failure::field("tags", message));
+    }
     let tag_match = match asked.query("tag_filter_type") {
         None | Some("or") => TagMatch::Any,
         Some("and") => TagMatch::All,
@@ -136,7 +142,7 @@ pub(super) async fn list(
 
 pub(super) async fn read(
     Extract(state): Extract<State>,
-    Path(id): Path<i64>,
+    Id(id): Id,
     asked: Asked,
 ) -> Answer<Json<wire::Scenario>> {
     let org = asked.principal.org;
@@ -156,7 +162,7 @@ struct Links {
 async fn links(state: &State, org: OrganisationId, fields: &mut Fields) -> Answer<Links> {
     let agent = fields.id("agent");
     if let Some(id) = agent
-        && state.store().agent(org, AgentId(id)).await.is_err()
+        && found(state.store().agent(org, AgentId(id)).await)?.is_none()
     {
         fields.wrong(
             "agent",
@@ -165,14 +171,14 @@ async fn links(state: &State, org: OrganisationId, fields: &mut Fields) -> Answe
     }
     let phone_number = fields.id("phone_number").map(PhoneNumberId);
     if let Some(id) = phone_number
-        && state.store().phone_number(org, id).await.is_err()
+        && found(state.store().phone_number(org, id).await)?.is_none()
     {
         let message = format!("There is no phone number with id {id} in your organisation.");
         fields.wrong("phone_number", message);
     }
     let test_profile = fields.id("test_profile").map(TestProfileId);
     if let Some(id) = test_profile
-        && state.store().test_profile(org, id).await.is_err()
+        && found(state.store().test_profile(org, id).await)?.is_none()
     {
         let message = format!("There is no test profile {id} in your organisation.");
         fields.wrong("test_profile", message);
@@ -189,12 +195,12 @@ async fn links(state: &State, org: OrganisationId, fields: &mut Fields) -> Answe
     })
 }
 
-/// Checks the fields that are kept as they are.
-fn check_extra(fields: &mut Fields) -> serde_json::Map<String, Value> {
+/// Checks and keeps the fields that nothing but a run's script looks at, or nothing at all.
+fn keep_rest(fields: &mut Fields, extra: &mut serde_json::Map<String, Value>) {
     let mut kept = serde_json::Map::new();
     for (name, max) in [
-        ("instructions", 100_000),
-        ("expected_outcome_prompt", 100_000),
+        ("instructions", MAX_TEXT),
+        ("expected_outcome_prompt", MAX_TEXT),
         ("scenario_language", 10),
     ] {
         if let Some(text) = fields.text(name, max) {
@@ -222,7 +228,8 @@ fn check_extra(fields: &mut Fields) -> serde_json::Map<String, Value> {
     if let Some(id) = fields.id("personality") {
         kept.insert("personality".to_owned(), id.into());
     }
-    kept
+    kept.append(&mut fields.rest(READ_ONLY));
+    fields.keep(extra, kept);
 }
 
 pub(super) async fn create(
@@ -232,16 +239,16 @@ pub(super) async fn create(
 ) -> Answer<(StatusCode, Json<wire::Scenario>)> {
     let org = asked.principal.org;
     let name = fields.required_text("name", 80);
-    if !fields.has("agent") {
+    let links = links(&state, org, &mut fields).await?;
+    if links.agent.is_none() {
         fields.require("agent");
     }
-    let links = links(&state, org, &mut fields).await?;
     let tags = fields.texts("tags", 100).unwrap_or_default();
     let folder_path = fields.text("folder_path", 255);
     let first_message = fields.text("first_message", 2000);
-    let mut extra = check_extra(&mut fields);
+    let mut extra = serde_json::Map::new();
+    keep_rest(&mut fields, &mut extra);
     fields.check()?;
-    extra.extend(fields.rest(READ_ONLY));
     let agent = state
         .store()
         .agent(org, AgentId(links.agent.unwrap_or_default()))
@@ -265,7 +272,7 @@ pub(super) async fn create(
 
 pub(super) async fn change(
     state: Extract<State>,
-    id: Path<i64>,
+    id: Id,
     asked: Asked,
     fields: Fields,
 ) -> Answer<Json<wire::Scenario>> {
@@ -274,7 +281,7 @@ pub(super) async fn change(
 
 pub(super) async fn replace(
     state: Extract<State>,
-    id: Path<i64>,
+    id: Id,
     asked: Asked,
     mut fields: Fields,
 ) -> Answer<Json<wire::Scenario>> {
@@ -286,7 +293,7 @@ pub(super) async fn replace(
 
 async fn update(
     Extract(state): Extract<State>,
-    Path(id): Path<i64>,
+    Id(id): Id,
     asked: Asked,
     mut fields: Fields,
     whole: bool,
@@ -325,14 +332,11 @@ async fn update(
         let text = fields.text("first_message", 2000);
         scenario.first_message = text.unwrap_or_else(|| DEFAULT_FIRST_MESSAGE.to_owned());
     }
-    let mut extra = check_extra(&mut fields);
-    fields.check()?;
-    extra.extend(fields.rest(READ_ONLY));
     if whole {
-        scenario.extra = extra;
-    } else {
-        scenario.extra.extend(extra);
+        scenario.extra.clear();
     }
+    keep_rest(&mut fields, &mut scenario.extra);
+    fields.check()?;
     if let Some(agent) = links.agent {
         let agent = state.store().agent(org, AgentId(agent)).await?;
         scenario.agent = agent.id;
@@ -345,7 +349,7 @@ async fn update(
 
 pub(super) async fn delete(
     Extract(state): Extract<State>,
-    Path(id): Path<i64>,
+    Id(id): Id,
     asked: Asked,
 ) -> Answer<StatusCode> {
     state

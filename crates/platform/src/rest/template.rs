@@ -52,18 +52,19 @@ fn look_up(keys: &[String], information: Option<&Value>) -> String {
     let Some(information) = information else {
         return String::new();
     };
-    let walk = |root: &Value| {
-        keys.iter()
-            .try_fold(root.clone(), |value, key| value.get(key).cloned())
-    };
-    let found = walk(information)
-        .or_else(|| walk(information.get("testing_agent_variables")?))
-        .or_else(|| walk(information.get("main_agent_variables")?));
+    let found = walk(information, keys)
+        .or_else(|| walk(information.get("testing_agent_variables")?, keys))
+        .or_else(|| walk(information.get("main_agent_variables")?, keys));
     match found {
-        Some(Value::String(text)) => text,
+        Some(Value::String(text)) => text.clone(),
         Some(Value::Null) | None => String::new(),
         Some(other) => other.to_string(),
     }
+}
+
+fn walk<'a>(root: &'a Value, keys: &[String]) -> Option<&'a Value> {
+    keys.iter()
+        .try_fold(root, |value, key| value.get(key.as_str()))
 }
 
 #[cfg(test)]

@@ -1,11 +1,12 @@
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State as Extract;
 use axum::http::StatusCode;
 use ringdown_api as wire;
 use ringdown_bus::now;
-use ringdown_domain::{AgentId, E164, OrganisationId, ScenarioId, TestProfileId};
+use ringdown_domain::{AgentId, E164, OrganisationId, ProjectId, ScenarioId, TestProfileId};
 use ringdown_store::{
     Agent, NewBatch, NewRun, Page, ProfileSnapshot, Project, Run, Scenario, ScenarioFilter, Script,
     TagMatch,
@@ -13,15 +14,16 @@ use ringdown_store::{
 use serde_json::{Value, json};
 
 use super::State;
-use super::body::Fields;
-use super::error::{Answer, Failure};
+use super::body::{Fields, bytes};
+use super::error::{Answer, Failure, found};
 use super::pages::{Asked, time};
-use super::template;
+use super::script::{script, size};
 
 /// Runs one request may trigger.
 const MAX_RUNS: usize = 10_000;
 
-const CLOSING: &str = "Thank you, goodbye.";
+/// Bytes of all runs one request may trigger. Answers hold them all in memory.
+const MAX_BYTES: usize = 128 * 1024 * 1024;
 
 /// What a request asks for, checked field by field.
 struct Request {
@@ -29,6 +31,7 @@ struct Request {
     scenarios: Option<Vec<i64>>,
     tags: Option<Vec<String>>,
     folder_path: Option<String>,
+    project: Option<ProjectId>,
     frequency: usize,
     name: Option<String>,
     outbound_phone_number: Option<E164>,
@@ -54,22 +57,25 @@ fn read(fields: &mut Fields) -> Answer<Request> {
     {
         fields.wrong("mode", "Expected same_number or different_numbers.");
     }
+    let concurrency_limit = fields
+        .integer("concurrency_limit", 1, 1_000_000)
+        .and_then(|limit| u32::try_from(limit).ok());
     let request = Request {
         agent: fields.id("agent_id").map(AgentId),
         scenarios: fields.ids("scenarios"),
         tags: fields.texts("tags", 100),
         folder_path: fields.text("folder_path", 255),
+        project: fields.id("project_id").map(ProjectId),
         frequency: frequency.map_or(1, positive),
         name: fields.text("name", 255),
         outbound_phone_number: fields.number("outbound_phone_number"),
         personalities: personalities.len().max(1),
         different_numbers: mode.as_deref() == Some("different_numbers"),
         agent_number: fields.number("agent_number"),
-        concurrency_limit: fields
-            .integer("concurrency_limit", 1, 1_000_000)
-            .and_then(|limit| u32::try_from(limit).ok()),
+        concurrency_limit,
         settings: json!({
             "frequency": frequency.unwrap_or(1),
+            "concurrency_limit": concurrency_limit,
             "personality_ids": personalities,
             "test_profile_ids": test_profiles,
             "mode": mode.as_deref().unwrap_or("same_number"),
@@ -89,46 +95,56 @@ fn read(fields: &mut Fields) -> Answer<Request> {
     Ok(request)
 }
 
-async fn select(state: &State, org: OrganisationId, request: &Request) -> Answer<Vec<Scenario>> {
-    let filter = ScenarioFilter {
-        agent: request
-            .scenarios
-            .is_none()
-            .then_some(request.agent)
-            .flatten(),
-        ids: request
-            .scenarios
-            .as_ref()
-            .map(|ids| ids.iter().copied().map(ScenarioId).collect()),
-        tags: request.tags.clone().unwrap_or_default(),
-        tag_match: TagMatch::Any,
-        folder_path: request.folder_path.clone(),
-        ..ScenarioFilter::default()
-    };
+async fn select(
+    state: &State,
+    org: OrganisationId,
+    request: &Request,
+) -> Answer<Vec<Arc<Scenario>>> {
     let page = Page {
         number: 1,
         size: u32::try_from(MAX_RUNS).unwrap_or(u32::MAX),
     };
-    let found = state.store().scenarios(org, filter, page).await?.rows;
     let Some(ids) = &request.scenarios else {
-        if found.is_empty() {
-            let field = if request.tags.is_some() {
-                "tags"
-            } else {
-                "folder_path"
-            };
+        let field = if request.tags.is_some() {
+            "tags"
+        } else {
+            "folder_path"
+        };
+        // Without this, no tag at all would select every evaluator.
+        if request.tags.as_ref().is_some_and(Vec::is_empty) {
+            return Err(Failure::field(field, "Name at least one tag."));
+        }
+        let filter = ScenarioFilter {
+            agent: request.agent,
+            project: request.project,
+            ids: None,
+            tags: request.tags.clone().unwrap_or_default(),
+            tag_match: TagMatch::Any,
+            folder_path: request.folder_path.clone(),
+        };
+        let matching = state.store().scenarios(org, filter, page).await?;
+        if matching.rows.is_empty() {
             return Err(Failure::field(field, "No evaluator matches."));
         }
-        return Ok(found);
+        if matching.count > u64::from(page.size) {
+            let message = format!("More than {MAX_RUNS} evaluators match.");
+            return Err(Failure::field(field, message));
+        }
+        return Ok(matching.rows.into_iter().map(Arc::new).collect());
     };
     if ids.is_empty() {
         return Err(Failure::field("scenarios", "Name at least one evaluator."));
     }
+    let filter = ScenarioFilter {
+        ids: Some(ids.iter().copied().map(ScenarioId).collect()),
+        ..ScenarioFilter::default()
+    };
+    let named = state.store().scenarios(org, filter, page).await?.rows;
     // The order of the request is the order of the queue, and an id may be named twice.
-    let mut by_id: HashMap<i64, Scenario> = HashMap::new();
-    for scenario in found {
-        by_id.insert(scenario.id.0, scenario);
-    }
+    let by_id: HashMap<i64, Arc<Scenario>> = named
+        .into_iter()
+        .map(|scenario| (scenario.id.0, Arc::new(scenario)))
+        .collect();
     let unknown: Vec<String> = ids
         .iter()
         .filter(|id| !by_id.contains_key(id))
@@ -149,7 +165,7 @@ async fn agent(
     state: &State,
     org: OrganisationId,
     request: &Request,
-    scenarios: &[Scenario],
+    scenarios: &[Arc<Scenario>],
 ) -> Answer<Agent> {
     let id = match request.agent {
         Some(id) => id,
@@ -167,17 +183,12 @@ async fn agent(
             }
         }
     };
-    let agent = state
-        .store()
-        .agent(org, id)
-        .await
-        .map_err(|error| match error {
-            ringdown_store::Error::NotFound { .. } => Failure::field(
-                "agent_id",
-                format!("There is no agent {id} in your organisation."),
-            ),
-            other => other.into(),
-        })?;
+    let agent = found(state.store().agent(org, id).await)?.ok_or_else(|| {
+        Failure::field(
+            "agent_id",
+            format!("There is no agent {id} in your organisation."),
+        )
+    })?;
     if agent.inbound {
         return Err(Failure::field(
             "agent_id",
@@ -274,125 +285,91 @@ impl Numbers {
     }
 }
 
-fn script(
-    agent: &Agent,
-    scenario: &Scenario,
-    project: &Project,
-    profile: Option<&Value>,
-) -> Script {
-    let extra = |name: &str| match scenario.extra.get(name) {
-        Some(Value::String(text)) => template::fill(text, profile),
-        _ => String::new(),
-    };
-    let agent_first = agent
-        .extra
-        .get("agent_gives_first_message")
-        .and_then(Value::as_bool)
-        .unwrap_or(false);
-    let (opening, replies) = conditional_actions(scenario, profile);
-    let first_message = match (agent_first, opening) {
-        (true, _) => String::new(),
-        (false, Some(opening)) => opening,
-        (false, None) => template::fill(&scenario.first_message, profile),
-    };
-    let longest = scenario.max_duration.unwrap_or(project.max_call_duration);
-    let millis =
-        |duration: std::time::Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-    let language = extra("scenario_language");
-    Script {
-        first_message,
-        replies,
-        closing: CLOSING.to_owned(),
-        max_duration_ms: millis(longest),
-        silence_timeout_ms: millis(project.silence_timeout),
-        language: if language.is_empty() {
-            "en".to_owned()
-        } else {
-            language
-        },
-        instructions: extra("instructions"),
-        expected_outcome: extra("expected_outcome_prompt"),
-    }
-}
-
-/// The fixed messages of structured actions: what is said first, and what after each agent turn.
-/// Tags are left out; conditions on what the agent says are not judged.
-fn conditional_actions(
-    scenario: &Scenario,
-    profile: Option<&Value>,
-) -> (Option<String>, Vec<String>) {
-    let conditions = scenario
-        .extra
-        .get("conditional_actions")
-        .and_then(|actions| actions.get("conditions"))
-        .and_then(Value::as_array);
-    let mut opening = None;
-    let mut replies = Vec::new();
-    for condition in conditions.into_iter().flatten() {
-        let fixed = condition.get("fixed_message").and_then(Value::as_bool);
-        let action = condition
-            .get("action")
-            .and_then(Value::as_str)
-            .unwrap_or_default();
-        let said = without_tags(&template::fill(action, profile));
-        if condition.get("condition").and_then(Value::as_str) == Some("FIRST_MESSAGE") {
-            opening = Some(said);
-        } else if fixed == Some(true) && !said.is_empty() {
-            replies.push(said);
-        }
-    }
-    (opening, replies)
-}
-
-fn without_tags(text: &str) -> String {
-    let mut out = String::new();
-    let mut inside = false;
-    for c in text.chars() {
-        match c {
-            '<' => inside = true,
-            '>' if inside => inside = false,
-            c if !inside => out.push(c),
-            _ => {}
-        }
-    }
-    out.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
 async fn profiles(
     state: &State,
     org: OrganisationId,
     request: &Request,
-    scenarios: &[Scenario],
+    scenarios: &[Arc<Scenario>],
 ) -> Answer<HashMap<TestProfileId, ProfileSnapshot>> {
-    let mut found = HashMap::new();
+    let mut snapshots = HashMap::new();
     let wanted = request.test_profiles.iter().copied().chain(
         scenarios
             .iter()
             .filter_map(|scenario| scenario.test_profile),
     );
     for id in wanted {
-        if found.contains_key(&id) {
+        if snapshots.contains_key(&id) {
             continue;
         }
-        let profile = state
-            .store()
-            .test_profile(org, id)
-            .await
-            .map_err(|error| match error {
-                ringdown_store::Error::NotFound { .. } => Failure::field(
-                    "test_profile_ids",
-                    format!("There is no test profile {id} in your organisation."),
-                ),
-                other => other.into(),
-            })?;
+        let profile = found(state.store().test_profile(org, id).await)?.ok_or_else(|| {
+            Failure::field(
+                "test_profile_ids",
+                format!("There is no test profile {id} in your organisation."),
+            )
+        })?;
         let snapshot = ProfileSnapshot {
             id: profile.id.0,
             name: profile.name,
             information: profile.information,
         };
-        found.insert(id, snapshot);
+        snapshots.insert(id, snapshot);
     }
-    Ok(found)
+    Ok(snapshots)
+}
+
+/// What all runs of one evaluator with one test profile have in common.
+struct Template {
+    scenario: Arc<Scenario>,
+    profile: Option<ProfileSnapshot>,
+    script: Script,
+}
+
+impl Request {
+    /// How often each template is run.
+    fn copies(&self) -> usize {
+        self.frequency.saturating_mul(self.personalities)
+    }
+}
+
+/// Every evaluator with every test profile, as long as the runs of all of them are few enough.
+fn templates(
+    request: &Request,
+    agent: &Agent,
+    project: &Project,
+    scenarios: &[Arc<Scenario>],
+    profiles: &HashMap<TestProfileId, ProfileSnapshot>,
+) -> Answer<Vec<Template>> {
+    let chosen: Vec<Option<TestProfileId>> = if request.test_profiles.is_empty() {
+        vec![None]
+    } else {
+        request.test_profiles.iter().copied().map(Some).collect()
+    };
+    let runs = scenarios.len().saturating_mul(chosen.len());
+    if runs.saturating_mul(request.copies()) > MAX_RUNS {
+        let message = format!("The request asks for more than {MAX_RUNS} runs.");
+        return Err(Failure::field("frequency", message));
+    }
+    let mut templates = Vec::with_capacity(runs);
+    let mut total = 0;
+    for scenario in scenarios {
+        for chosen in &chosen {
+            let profile = chosen.or(scenario.test_profile);
+            let profile = profile.and_then(|id| profiles.get(&id)).cloned();
+            let information = profile.as_ref().map(|profile| &profile.information);
+            let script = script(agent, scenario, project, information)?;
+            total += (size(&script) + profile.as_ref().map_or(0, bytes)) * request.copies();
+            if total > MAX_BYTES {
+                let message = "The texts and test profiles of so many runs are too large.";
+                return Err(Failure::field("frequency", message));
+            }
+            templates.push(Template {
+                scenario: Arc::clone(scenario),
+                profile,
+                script,
+            });
+        }
+    }
+    Ok(templates)
 }
 
 pub(super) async fn run_scenarios(
@@ -413,35 +390,21 @@ pub(super) async fn run_scenarios(
     let caller_ids = caller_ids(&agent, &request)?;
     let project = state.store().project(org, agent.project).await?;
     let profiles = profiles(&state, org, &request, &scenarios).await?;
-    let variants = request.test_profiles.len().max(1);
-    let count = [request.frequency, request.personalities, variants]
-        .into_iter()
-        .try_fold(scenarios.len(), usize::checked_mul)
-        .filter(|count| *count <= MAX_RUNS);
-    if count.is_none() {
-        let message = format!("The request asks for more than {MAX_RUNS} runs.");
-        return Err(Failure::field("frequency", message));
-    }
+    let templates = templates(&request, &agent, &project, &scenarios, &profiles)?;
     let mut numbers = Numbers::of(&state, org, &request).await?;
-    let mut runs = Vec::new();
+    let mut runs = Vec::with_capacity(templates.len() * request.copies());
     for _ in 0..request.frequency {
-        for scenario in &scenarios {
-            for variant in 0..variants {
-                for _ in 0..request.personalities {
-                    let chosen = request.test_profiles.get(variant).copied();
-                    let profile = chosen.or(scenario.test_profile);
-                    let profile = profile.and_then(|id| profiles.get(&id)).cloned();
-                    let information = profile.as_ref().map(|profile| &profile.information);
-                    runs.push(NewRun {
-                        scenario: scenario.id,
-                        scenario_name: scenario.name.clone(),
-                        number: numbers.pick(scenario)?,
-                        caller_ids: caller_ids.clone(),
-                        dial_route: agent.dial_route.clone(),
-                        script: script(&agent, scenario, &project, information),
-                        test_profile: profile,
-                    });
-                }
+        for template in &templates {
+            for _ in 0..request.personalities {
+                runs.push(NewRun {
+                    scenario: template.scenario.id,
+                    scenario_name: template.scenario.name.clone(),
+                    number: numbers.pick(&template.scenario)?,
+                    caller_ids: caller_ids.clone(),
+                    dial_route: agent.dial_route.clone(),
+                    script: template.script.clone(),
+                    test_profile: template.profile.clone(),
+                });
             }
         }
     }
@@ -494,20 +457,5 @@ fn show(run: &Run) -> wire::TriggeredRun {
             .window
             .map(|window| window.closes_at.since(window.opens_at).as_secs_f64()),
         outbound_dial_window_closes_at: run.window.map(|window| time(window.closes_at)),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn tags_are_not_spoken() {
-        assert_eq!(without_tags("Great, thanks! <endcall />"), "Great, thanks!");
-        assert_eq!(
-            without_tags("<silence time=\"2s\"/>Well  then"),
-            "Well then"
-        );
-        assert_eq!(without_tags("2 > 1"), "2 > 1");
     }
 }

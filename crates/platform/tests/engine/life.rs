@@ -8,7 +8,9 @@ use ringdown_domain::run::Status;
 use ringdown_proto::v1::dial_fact;
 use ringdown_store::{AttemptKind, Reject, RunFilter};
 
-use crate::world::{CALLER, NUMBER, World, dial, ended, recorded, request, scored, within};
+use crate::world::{
+    CALLER, NUMBER, World, dial, ended, recorded, request, scored, unscorable, within,
+};
 
 const WHOLE_LIFE: [Status; 5] = [
     Status::InQueue,
@@ -448,6 +450,13 @@ async fn a_call_without_recording_fails_its_run_and_says_so() {
     world
         .publish(recorded(id, "call", "", "the disk is full"), "r")
         .await;
+    // Scoring may be heard before the end of the call.
+    let absent = unscorable(
+        id,
+        "call",
+        "Testing agent-recording-absent: the disk is full",
+    );
+    world.publish(absent, "s").await;
     world
         .publish(ended(id, "call", EndedReason::MainAgentEnded), "e")
         .await;

@@ -362,6 +362,15 @@ pub fn scored(run: RunId, call: &str, success: bool) -> Fact {
     })
 }
 
+pub fn unscorable(run: RunId, call: &str, why: &str) -> Fact {
+    Fact::Score(ScoreFact {
+        run_id: run.0,
+        call_id: call.to_owned(),
+        unscorable_reason: why.to_owned(),
+        ..ScoreFact::default()
+    })
+}
+
 pub fn dial(run: RunId, attempt: &str, step: dial_fact::Step) -> Fact {
     Fact::Dial(DialFact {
         run_id: run.0,

@@ -201,6 +201,24 @@ pub(super) async fn create_scenario(
     now: Timestamp,
 ) -> Result<Scenario> {
     let mut tx = db.write().await?;
+    check_references(
+        &mut tx,
+        new.org,
+        [
+            ("agent", "agents", Some(new.agent.0)),
+            (
+                "phone number",
+                "phone_numbers",
+                new.phone_number.map(|id| id.0),
+            ),
+            (
+                "test profile",
+                "test_profiles",
+                new.test_profile.map(|id| id.0),
+            ),
+        ],
+    )
+    .await?;
     let number: Option<i64> = match new.phone_number {
         Some(number) => Some(number.0),
         None => least_used_number(&mut tx, new.org).await?,
@@ -234,6 +252,25 @@ pub(super) async fn create_scenario(
     let created = scenario(&row)?;
     tx.commit().await?;
     Ok(created)
+}
+
+/// What an evaluator refers to has to be its own organisation's.
+async fn check_references(
+    db: &mut SqliteConnection,
+    org: OrganisationId,
+    references: [(&'static str, &str, Option<i64>); 3],
+) -> Result<()> {
+    for (what, table, id) in references {
+        let Some(id) = id else { continue };
+        let mut query = QueryBuilder::<Driver>::new("SELECT count(*) FROM ");
+        query.push(table).push(" WHERE org_id = ").push_bind(org.0);
+        query.push(" AND id = ").push_bind(id);
+        let found: i64 = query.build_query_scalar().fetch_one(&mut *db).await?;
+        if found == 0 {
+            return Err(not_found(what, id));
+        }
+    }
+    Ok(())
 }
 
 async fn least_used_number(db: &mut SqliteConnection, org: OrganisationId) -> Result<Option<i64>> {
@@ -320,6 +357,25 @@ pub(super) async fn update_scenario(
     scenario: &Scenario,
     now: Timestamp,
 ) -> Result<()> {
+    let mut tx = db.write().await?;
+    check_references(
+        &mut tx,
+        scenario.org,
+        [
+            ("agent", "agents", Some(scenario.agent.0)),
+            (
+                "phone number",
+                "phone_numbers",
+                scenario.phone_number.map(|id| id.0),
+            ),
+            (
+                "test profile",
+                "test_profiles",
+                scenario.test_profile.map(|id| id.0),
+            ),
+        ],
+    )
+    .await?;
     let done = sqlx::query(
         "UPDATE scenarios SET project_id = $1, agent_id = $2, name = $3, phone_number_id = $4, \
          test_profile_id = $5, tags = $6, folder_path = $7, first_message = $8, \
@@ -338,9 +394,11 @@ pub(super) async fn update_scenario(
     .bind(now.as_micros())
     .bind(scenario.org.0)
     .bind(scenario.id.0)
-    .execute(&db.writer)
+    .execute(&mut *tx)
     .await?;
-    changed("evaluator", scenario.id.0, done.rows_affected())
+    changed("evaluator", scenario.id.0, done.rows_affected())?;
+    tx.commit().await?;
+    Ok(())
 }
 
 pub(super) async fn create_test_profile(

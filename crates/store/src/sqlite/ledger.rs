@@ -38,16 +38,35 @@ fn attempt(row: &SqliteRow) -> Result<Attempt> {
     })
 }
 
+/// How far a dial has come, from its verdict in the column `$1`: what is known for certain ranks above
+/// what is not, and a fact that comes late never turns a row back.
+macro_rules! stage {
+    ($verdict:literal) => {
+        concat!(
+            "CASE ",
+            $verdict,
+            " WHEN 'claimed' THEN 0 WHEN 'intended' THEN 1 \
+             WHEN 'ambiguous' THEN 2 WHEN 'settled' THEN 2 ELSE 3 END"
+        )
+    };
+}
+
 /// Writes a ledger row inside a transaction; the same attempt again replaces what may have changed.
+/// A call that names no organisation belongs to the owner of the number that was called.
 pub(super) async fn insert(db: &mut SqliteConnection, row: &NewAttempt) -> Result<()> {
-    sqlx::query(
+    sqlx::query(concat!(
         "INSERT INTO attempts (kind, attempt_id, at, verdict, org_id, run_id, nearest, from_raw, \
          from_number, to_raw, to_number, source, sip_call_id, response, explanation, route) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) \
+         VALUES ($1, $2, $3, $4, \
+         COALESCE($5, (SELECT org_id FROM phone_numbers WHERE number = $11)), $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) \
          ON CONFLICT (kind, attempt_id) DO UPDATE SET verdict = excluded.verdict, \
          run_id = excluded.run_id, nearest = excluded.nearest, response = excluded.response, \
-         sip_call_id = excluded.sip_call_id, explanation = excluded.explanation",
-    )
+         sip_call_id = excluded.sip_call_id, explanation = excluded.explanation \
+         WHERE attempts.kind = 'invite' OR ",
+        stage!("excluded.verdict"),
+        " > ",
+        stage!("attempts.verdict"),
+    ))
     .bind(row.kind.as_str())
     .bind(&row.attempt_id)
     .bind(row.at.as_micros())

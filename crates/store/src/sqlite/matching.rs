@@ -30,17 +30,18 @@ fn candidate(row: &SqliteRow) -> Result<Candidate> {
     })
 }
 
-/// Runs on `number`, the call's own first if it was matched before, then oldest pending first.
+/// Runs of its `owner` on `number`, the call's own first if it was matched before, then oldest pending first.
 async fn candidates(
     db: &mut SqliteConnection,
     number: &E164,
+    owner: Option<i64>,
     call: &CallId,
     now: Timestamp,
 ) -> Result<Vec<Candidate>> {
     let recent = i64::try_from(RECENT.as_micros()).unwrap_or(i64::MAX);
     let rows = sqlx::query(
         "SELECT id, status, opens_at, closes_at, caller_ids, call_id FROM runs \
-         WHERE number = $1 AND (status IN ('in_queue', 'pending', 'in_progress') \
+         WHERE number = $1 AND ($5 IS NULL OR org_id = $5) AND (status IN ('in_queue', 'pending', 'in_progress') \
          OR updated_at >= $2) \
          ORDER BY (call_id IS $3) DESC, (status = 'pending') DESC, \
          (status IN ('in_queue', 'in_progress')) DESC, opens_at, id LIMIT $4",
@@ -49,6 +50,7 @@ async fn candidates(
     .bind(now.as_micros().saturating_sub(recent))
     .bind(&call.0)
     .bind(MAX_CANDIDATES)
+    .bind(owner)
     .fetch_all(db)
     .await?;
     rows.iter().map(candidate).collect()
@@ -91,7 +93,7 @@ pub(super) async fn match_call(
                     .await?;
             (
                 owner.map(OrganisationId),
-                candidates(&mut tx, to, &call.call, now).await?,
+                candidates(&mut tx, to, owner, &call.call, now).await?,
             )
         }
         Err(_) => (None, Vec::new()),

@@ -11,7 +11,21 @@ use crate::{QueueEntry, Result, Run, RunPatch};
 /// Queued runs of one project that are looked at; the rest of a longer queue waits its turn.
 const HEAD: i64 = 500;
 
-async fn read_queue(db: &mut SqliteConnection, org: OrganisationId) -> Result<Queue> {
+/// Which queued runs are read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Queued {
+    /// Those that their own batch's limit does not keep: a long limited batch must not hide the
+    /// runs behind it.
+    Admissible,
+    /// All, to say what each waits for.
+    All,
+}
+
+async fn read_queue(
+    db: &mut SqliteConnection,
+    org: OrganisationId,
+    queued: Queued,
+) -> Result<Queue> {
     let row = sqlx::query(
         "SELECT parallel_limit, (SELECT count(*) FROM runs WHERE org_id = $1 AND \
          status IN ('pending', 'in_progress')) AS held FROM organisations WHERE id = $1",
@@ -25,12 +39,20 @@ async fn read_queue(db: &mut SqliteConnection, org: OrganisationId) -> Result<Qu
         ..Queue::default()
     };
     let rows = sqlx::query(
-        "SELECT id, project_id, result_id FROM (SELECT id, project_id, result_id, \
-         row_number() OVER (PARTITION BY project_id ORDER BY id) AS place FROM runs \
-         WHERE org_id = $1 AND status = 'in_queue') WHERE place <= $2 ORDER BY id",
+        "WITH room AS (SELECT b.id, b.concurrency_limit - (SELECT count(*) FROM runs r WHERE \
+         r.result_id = b.id AND r.status IN ('pending', 'in_progress')) AS slots FROM batches b \
+         WHERE b.concurrency_limit IS NOT NULL AND b.id IN (SELECT DISTINCT result_id FROM runs \
+         WHERE org_id = $1 AND status = 'in_queue')), \
+         queued AS (SELECT r.id, r.project_id, r.result_id, room.slots, \
+         row_number() OVER (PARTITION BY r.result_id ORDER BY r.id) AS place FROM runs r \
+         LEFT JOIN room ON room.id = r.result_id WHERE r.org_id = $1 AND r.status = 'in_queue') \
+         SELECT id, project_id, result_id FROM (SELECT id, project_id, result_id, \
+         row_number() OVER (PARTITION BY project_id ORDER BY id) AS place FROM queued \
+         WHERE $3 OR slots IS NULL OR place <= slots) WHERE place <= $2 ORDER BY id",
     )
     .bind(org.0)
     .bind(HEAD)
+    .bind(queued == Queued::All)
     .fetch_all(&mut *db)
     .await?;
     for row in rows {
@@ -77,7 +99,7 @@ async fn read_queue(db: &mut SqliteConnection, org: OrganisationId) -> Result<Qu
 
 pub(super) async fn admit(db: &Sqlite, org: OrganisationId, now: Timestamp) -> Result<Vec<Run>> {
     let mut tx = db.write().await?;
-    let Decision { admitted, .. } = decide(&read_queue(&mut tx, org).await?);
+    let Decision { admitted, .. } = decide(&read_queue(&mut tx, org, Queued::Admissible).await?);
     let mut runs = Vec::with_capacity(admitted.len());
     for id in admitted {
         let run = load(&mut tx, id).await?;
@@ -98,7 +120,7 @@ pub(super) async fn admit(db: &Sqlite, org: OrganisationId, now: Timestamp) -> R
 
 pub(super) async fn explain(db: &Sqlite, org: OrganisationId) -> Result<Vec<QueueEntry>> {
     let mut connection = db.readers.acquire().await?;
-    let decision = decide(&read_queue(&mut connection, org).await?);
+    let decision = decide(&read_queue(&mut connection, org, Queued::All).await?);
     // Runs that could start now are first: they are only waiting for admission to look.
     let starting = decision
         .admitted

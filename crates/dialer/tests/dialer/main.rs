@@ -1,0 +1,13 @@
+//! The dialer against a real `nats-server`.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+mod gone;
+mod life;
+mod once;
+mod refusals;
+mod world;

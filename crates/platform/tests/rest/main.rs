@@ -1,0 +1,23 @@
+//! The REST API with a running engine, a real `nats-server` and a real database.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs,
+    unreachable_pub
+)]
+
+mod bad_input;
+mod bodies;
+mod bounds;
+mod fuzz;
+mod health;
+mod keys;
+mod lists;
+mod paths;
+mod queue;
+mod seed;
+mod shape;
+mod socket;
+mod world;

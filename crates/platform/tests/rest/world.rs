@@ -1,0 +1,393 @@
+//! A running platform with two organisations, and a client of each that needs no socket.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, to_bytes};
+use axum::extract::Request;
+use axum::http::{HeaderMap, StatusCode, header};
+use futures::future::BoxFuture;
+use ringdown_bus::{Bus, NatsServer, Options, ServerOptions, find_nats_server, now};
+use ringdown_platform::rest::{self, Api, ApiKey, Health, hash_key};
+use ringdown_platform::{Engine, Error};
+use ringdown_proto::v1::{MatchReply, MatchRequest};
+use ringdown_store::{Artefacts, NewOrganisation, Organisation, Sqlite, Store};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt as _;
+
+pub const CALLER: &str = "+15551230001";
+pub const V1: &str = "/test_framework/v1";
+pub const OWN: &str = "/ringdown/v1";
+
+/// Lists of the API, each with a `count`.
+pub const LISTS: [&str; 7] = [
+    "/test_framework/v1/aiagents/",
+    "/test_framework/v1/scenarios/",
+    "/test_framework/v1/test-profiles/",
+    "/test_framework/v1/phone-numbers/",
+    "/test_framework/v1/runs/",
+    "/test_framework/v1/results/",
+    "/ringdown/v1/attempts/",
+];
+
+pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(Duration::from_secs(30), future).await {
+        Ok(value) => value,
+        Err(_) => panic!("did not happen within 30 s: {what}"),
+    }
+}
+
+#[derive(Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub bytes: Vec<u8>,
+}
+
+impl Answer {
+    /// The body, which has to be JSON; `null` if there is none.
+    pub fn json(&self) -> Value {
+        if self.bytes.is_empty() {
+            return Value::Null;
+        }
+        let declared = self.headers[header::CONTENT_TYPE].to_str().unwrap();
+        assert_eq!(declared, "application/json", "{self:?}");
+        serde_json::from_slice(&self.bytes).unwrap()
+    }
+
+    #[track_caller]
+    pub fn ok(&self) -> Value {
+        let text = String::from_utf8_lossy(&self.bytes);
+        assert!(self.status.is_success(), "{}: {text}", self.status);
+        self.json()
+    }
+
+    /// The answer has this status and `{"detail": "..."}`.
+    #[track_caller]
+    pub fn refused(&self, status: u16) -> String {
+        let body = self.json();
+        assert_eq!(self.status.as_u16(), status, "{body}");
+        let detail = body["detail"].as_str().expect("a detail").to_owned();
+        assert_eq!(body, json!({"detail": detail}));
+        assert!(!detail.is_empty());
+        detail
+    }
+
+    /// The answer is a 400 that says something about `field`, in the reference's form.
+    #[track_caller]
+    pub fn names(&self, field: &str) {
+        let body = self.json();
+        assert_eq!(self.status, StatusCode::BAD_REQUEST, "{body}");
+        let messages = body.get(field).and_then(Value::as_array);
+        let messages = messages.unwrap_or_else(|| panic!("{field} is not named: {body}"));
+        assert!(!messages.is_empty(), "{body}");
+        for message in messages {
+            assert!(message.as_str().is_some_and(|m| m.len() > 5), "{body}");
+        }
+    }
+}
+
+/// A client of the API.
+#[derive(Clone)]
+pub struct Client {
+    api: Api,
+    key: Option<String>,
+}
+
+impl Client {
+    pub fn with_key(&self, key: Option<&str>) -> Self {
+        Self {
+            api: self.api.clone(),
+            key: key.map(str::to_owned),
+        }
+    }
+
+    pub fn key(&self) -> &str {
+        self.key.as_deref().unwrap()
+    }
+
+    /// Sends `body` as it is.
+    pub fn send(
+        &self,
+        method: &str,
+        path: &str,
+        content_type: Option<&str>,
+        body: Vec<u8>,
+    ) -> BoxFuture<'static, Answer> {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::HOST, "platform.test");
+        if let Some(key) = &self.key {
+            request = request.header("x-cekura-api-key", key);
+        }
+        if let Some(kind) = content_type {
+            request = request.header(header::CONTENT_TYPE, kind);
+        }
+        let request = request.body(Body::from(body)).unwrap();
+        let answered = self.api.clone().oneshot(request);
+        Box::pin(async move {
+            let (parts, body) = answered.await.unwrap().into_parts();
+            Answer {
+                status: parts.status,
+                headers: parts.headers,
+                bytes: to_bytes(body, usize::MAX).await.unwrap().to_vec(),
+            }
+        })
+    }
+
+    /// Sends `body` as JSON.
+    pub async fn ask(&self, method: &str, path: &str, body: &Value) -> Answer {
+        let body = serde_json::to_vec(body).unwrap();
+        self.send(method, path, Some("application/json"), body)
+            .await
+    }
+
+    pub async fn try_get(&self, path: &str) -> Answer {
+        self.send("GET", path, None, Vec::new()).await
+    }
+
+    pub async fn get(&self, path: &str) -> Value {
+        self.try_get(path).await.ok()
+    }
+
+    pub async fn post(&self, path: &str, body: Value) -> Value {
+        self.ask("POST", path, &body).await.ok()
+    }
+
+    pub async fn patch(&self, path: &str, body: Value) -> Value {
+        self.ask("PATCH", path, &body).await.ok()
+    }
+
+    /// How many objects of every kind there are.
+    pub async fn counts(&self) -> Vec<u64> {
+        let mut counts = Vec::new();
+        for list in LISTS {
+            counts.push(self.get(list).await["count"].as_u64().unwrap());
+        }
+        let projects = self.get("/ringdown/v1/projects/").await;
+        counts.push(projects.as_array().unwrap().len() as u64);
+        counts
+    }
+
+    pub async fn number(&self, number: &str) -> i64 {
+        let made = self.post("/ringdown/v1/phone-numbers/", json!({"number": number}));
+        id(&made.await)
+    }
+
+    pub async fn agent(&self, name: &str) -> i64 {
+        let agent = json!({"agent_name": name, "inbound": false, "contact_number": CALLER});
+        id(&self.post(&format!("{V1}/aiagents/"), agent).await)
+    }
+
+    pub async fn scenario(&self, agent: i64, name: &str) -> i64 {
+        let scenario = json!({"name": name, "agent": agent, "personality": 1});
+        id(&self.post(&format!("{V1}/scenarios/"), scenario).await)
+    }
+
+    /// A number of its own, an agent that calls, and an evaluator.
+    pub async fn catalogue(&self, number: &str) -> Catalogue {
+        let number = self.number(number).await;
+        let agent = self.agent("agent").await;
+        Catalogue {
+            number,
+            agent,
+            scenario: self.scenario(agent, "evaluator").await,
+        }
+    }
+
+    /// Triggers `runs` runs of one evaluator.
+    pub async fn trigger(&self, of: &Catalogue, runs: usize) -> Triggered {
+        let body = json!({"scenarios": [of.scenario], "agent_id": of.agent, "frequency": runs});
+        let path = format!("{V1}/scenarios/run_scenarios/");
+        let answer = self.post(&path, body).await;
+        let ids: Vec<i64> = answer["runs"].as_array().unwrap().iter().map(id).collect();
+        assert_eq!(ids.len(), runs);
+        Triggered {
+            result: id(&answer),
+            ids,
+        }
+    }
+
+    /// The states of runs, in the order of their ids here.
+    pub async fn statuses(&self, ids: &[i64]) -> Vec<String> {
+        let list: Vec<String> = ids.iter().map(ToString::to_string).collect();
+        let path = format!("{V1}/runs/bulk/?run_ids={}", list.join(","));
+        let runs = self.get(&path).await;
+        let runs = runs.as_array().unwrap();
+        assert_eq!(runs.iter().map(id).collect::<Vec<_>>(), ids);
+        let status = |run: &Value| run["status"].as_str().unwrap().to_owned();
+        runs.iter().map(status).collect()
+    }
+}
+
+#[derive(Clone, Copy)]
+pub struct Catalogue {
+    pub number: i64,
+    pub agent: i64,
+    pub scenario: i64,
+}
+
+pub struct Triggered {
+    pub result: i64,
+    pub ids: Vec<i64>,
+}
+
+pub fn id(value: &Value) -> i64 {
+    value["id"].as_i64().unwrap_or_else(|| panic!("{value}"))
+}
+
+pub struct World {
+    /// A client of an ordinary organisation.
+    pub us: Client,
+    /// A client of another one.
+    pub them: Client,
+    /// A client that holds the deployment's admin key.
+    pub admin: Client,
+    pub org: Organisation,
+    pub engine: Engine,
+    pub health: Arc<Health>,
+    pub artefacts: Artefacts,
+    server: Option<NatsServer>,
+    api: Api,
+    store: Sqlite,
+    stop: CancellationToken,
+    running: Vec<JoinHandle<Result<(), Error>>>,
+    _folder: tempfile::TempDir,
+}
+
+async fn organisation(store: &Sqlite, team: &str, admin: bool) -> (Organisation, String) {
+    let key = ApiKey::generate();
+    let new = NewOrganisation {
+        team: team.parse().unwrap(),
+        name: team.to_owned(),
+        parallel_limit: None,
+        key_sha256: hash_key(key.expose()),
+        admin,
+    };
+    let (made, _) = store.create_organisation(new, now()).await.unwrap();
+    (made, key.expose().to_owned())
+}
+
+impl World {
+    pub async fn start() -> Self {
+        let folder = tempfile::Builder::new()
+            .prefix("ringdown rest ")
+            .tempdir()
+            .unwrap();
+        let server = NatsServer::start(ServerOptions {
+            program: find_nats_server().unwrap(),
+            folder: folder.path().join("bus"),
+        })
+        .await
+        .unwrap();
+        let options = Options {
+            url: server.url().to_owned(),
+            name: "test".to_owned(),
+            replicas: 1,
+        };
+        let bus = Bus::connect(&options).await.unwrap();
+        let store = Sqlite::open(&folder.path().join("ringdown.db"))
+            .await
+            .unwrap();
+        let (_, admin) = organisation(&store, "admin", true).await;
+        let (org, us) = organisation(&store, "us", false).await;
+        let (_, them) = organisation(&store, "them", false).await;
+        let engine = Engine::new(Arc::new(store.clone()), bus);
+        let health = Arc::new(Health::new(|| "ringdown_test_total 7\n".to_owned()));
+        let artefacts = Artefacts::in_folder(&folder.path().join("artefacts")).unwrap();
+        let api = rest::api(rest::State {
+            engine: engine.clone(),
+            artefacts: artefacts.clone(),
+            health: Arc::clone(&health),
+        });
+        let stop = CancellationToken::new();
+        let running = tokio::spawn({
+            let (engine, stop) = (engine.clone(), stop.clone());
+            async move { engine.run(stop).await }
+        });
+        let client = |key: String| Client {
+            api: api.clone(),
+            key: Some(key),
+        };
+        Self {
+            us: client(us),
+            them: client(them),
+            admin: client(admin),
+            org,
+            engine,
+            health,
+            artefacts,
+            server: Some(server),
+            api: api.clone(),
+            store,
+            stop,
+            running: vec![running],
+            _folder: folder,
+        }
+    }
+
+    /// Serves the API on a loopback socket.
+    pub async fn listen(&mut self) -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let served = rest::serve(listener, self.api.clone(), self.stop.clone());
+        self.running.push(tokio::spawn(served));
+        address
+    }
+
+    /// Asks, as the testing agent does, which run a call belongs to.
+    pub async fn arrives(&self, from: &str, to: &str) -> MatchReply {
+        self.try_arrives(from, to).await.unwrap()
+    }
+
+    async fn try_arrives(&self, from: &str, to: &str) -> Result<MatchReply, ringdown_bus::Error> {
+        let request = MatchRequest {
+            call_id: "call".to_owned(),
+            sip_call_id: "call@host".to_owned(),
+            from_raw: from.to_owned(),
+            to_raw: to.to_owned(),
+            source: "192.0.2.1:5060".to_owned(),
+            ..MatchRequest::default()
+        };
+        let bus = self.engine.bus();
+        bus.match_call(&request, Duration::from_secs(20)).await
+    }
+
+    /// Waits until every part of the engine runs: calls are answered once they all do, and nobody
+    /// responds before.
+    pub async fn engine_is_up(&self) {
+        within("the engine answers calls", async {
+            while self.try_arrives(CALLER, "+15550000000").await.is_err() {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+    }
+
+    pub async fn stop_bus(&mut self) {
+        self.server.take().unwrap().stop().await;
+    }
+
+    pub async fn close_store(&self) {
+        self.store.close().await;
+    }
+
+    pub async fn close(self) {
+        self.stop.cancel();
+        for running in self.running {
+            within("the platform stops", running)
+                .await
+                .unwrap()
+                .unwrap();
+        }
+        self.store.close().await;
+        if let Some(server) = self.server {
+            server.stop().await;
+        }
+    }
+}
