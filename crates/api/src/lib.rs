@@ -26,7 +26,7 @@ pub use trigger::{RunScenarios, TriggeredResult, TriggeredRun};
 /// Header that carries the API key.
 pub const API_KEY_HEADER: &str = "X-CEKURA-API-KEY";
 
-/// Run ids one bulk request may ask for.
+/// Run ids a client asks for in one bulk request; a batch of more takes several.
 pub const MAX_BULK_IDS: usize = 100;
 
 /// Reads a missing or `null` field as its default.

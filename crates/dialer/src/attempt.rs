@@ -5,7 +5,7 @@ use futures::future::BoxFuture;
 use ringdown_bus::{Bus, Claim, Error, now, subject};
 use ringdown_carrier::{Carrier, Order, Routes};
 use ringdown_domain::E164;
-use ringdown_domain::dial::{Outcome, Retry};
+use ringdown_domain::dial::{Outcome, Retry, Stage};
 use ringdown_domain::run::Status;
 use ringdown_proto::v1::Envelope;
 use ringdown_proto::v1::dial_fact::{Ambiguous, Claimed, Intended, NotPlaced, Placed, Step};
@@ -24,6 +24,9 @@ const LONGEST_WAIT: Duration = Duration::from_secs(10);
 /// First and longest pause before a claim that could not be established is asked for again.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// How often a run whose route is not here is left to other dialers before it is given up.
+const ROUTE_PATIENCE: u64 = 4;
 
 /// What an attempt needs of its dialer.
 #[derive(Clone)]
@@ -45,17 +48,22 @@ pub(crate) enum Finished {
     Again,
 }
 
-/// Claims the run and dials it. Every path that has claimed reports an outcome. `again`: the
-/// transition was delivered before.
+/// Claims the run and dials it. Every path that has claimed reports an outcome. `delivered` counts
+/// how often the transition came, from 1.
 pub(crate) async fn run(
     context: &Context,
     job: &Job,
-    again: bool,
+    delivered: u64,
     stop: &CancellationToken,
 ) -> Finished {
     if job.route.is_empty() {
         // The agent calls by itself.
         return Finished::Done;
+    }
+    if context.routes.get(&job.route).is_none()
+        && let Some(finished) = leave_to_others(context, job, delivered).await
+    {
+        return finished;
     }
     let claimed = Step::Claimed(Claimed {
         worker: context.bus.producer().to_owned(),
@@ -63,7 +71,7 @@ pub(crate) async fn run(
     let claim = job.fact(&context.bus, claimed);
     match establish(context, job, &claim, stop).await {
         Ok(Claim::Won) => {}
-        Ok(Claim::Lost(owner)) => return lost(context, job, &owner, again).await,
+        Ok(Claim::Lost(owner)) => return lost(context, job, &owner, delivered > 1).await,
         Err(error) => {
             warn!(run = %job.run, %error, "cannot claim a run, will try again");
             return Finished::Again;
@@ -105,6 +113,25 @@ async fn establish(
     }
 }
 
+/// What to do with a run whose route this dialer does not have: another one may. `None` once nobody
+/// took it for so long that the run has to be told.
+async fn leave_to_others(context: &Context, job: &Job, delivered: u64) -> Option<Finished> {
+    if now() >= job.closes_at {
+        return Some(Finished::Done);
+    }
+    let claim = subject::dial(&job.team, job.run, Stage::Claimed);
+    match context.bus.last(&claim).await {
+        // Whether that dialer is well is for those to judge who could have dialed.
+        Ok(Some(_)) => Some(Finished::Again),
+        Ok(None) if delivered >= ROUTE_PATIENCE => None,
+        Ok(None) => Some(Finished::Again),
+        Err(error) => {
+            debug!(run = %job.run, %error, "cannot see whether a run is claimed");
+            Some(Finished::Again)
+        }
+    }
+}
+
 /// Another claim came first. Who made it decides what is left to do.
 async fn lost(context: &Context, job: &Job, owner: &Envelope, again: bool) -> Finished {
     let ours = matches!(&owner.fact, Some(Fact::Dial(claim)) if claim.attempt_id == job.attempt_id);
@@ -138,7 +165,7 @@ async fn dial(
 ) -> (Step, Option<BoxFuture<'static, ()>>) {
     let Some(carrier) = context.routes.get(&job.route) else {
         return not_placed(format!(
-            "this dialer has no route {:?}, it has: {}",
+            "no dialer has the route {:?}; this one has: {}",
             job.route,
             context.routes.names()
         ));

@@ -2,6 +2,7 @@
 //!
 //! Contract:
 //! 1. A worker takes a transition from the durable consumer all dialers share.
+//!    A run whose route it does not have is left to those that may have it, for a few seconds.
 //! 2. It claims the run on the bus. Exactly one attempt ever wins.
 //! 3. Just before the side effect it checks the window and writes its intention, again as a claim:
 //!    a reconciler that took over has written it first, and then nothing is dialed.

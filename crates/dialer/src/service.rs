@@ -168,8 +168,7 @@ impl Service {
             debug!(run = %job.run, "announced again while it is dialed");
             return;
         };
-        let again = delivery.delivered > 1;
-        let work = attempt::run(&self.context, &job, again, &live.stop);
+        let work = attempt::run(&self.context, &job, delivery.delivered, &live.stop);
         let finished = delivery.kept_alive(self.progress, work).await;
         match finished {
             Finished::Again => answered(delivery.again_after(AGAIN).await),

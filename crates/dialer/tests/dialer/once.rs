@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use ringdown_carrier::{Carrier, Dialed, Order, Routes};
 use ringdown_dialer::Options;
 use ringdown_domain::dial::{Outcome, Stage};
+use ringdown_proto::v1::RunTransition;
 use ringdown_proto::v1::dial_fact::Step;
 use tokio::sync::Barrier;
 use tokio_util::sync::CancellationToken;
@@ -39,6 +40,30 @@ async fn two_dialers_dial_every_run_exactly_once() {
         assert_eq!(producers.len(), 1, "{run} was dialed by {producers:?}");
     }
     assert_eq!(sorted(world.dialed()), (1..=50).collect::<Vec<_>>());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_is_dialed_by_the_dialer_that_has_its_route() {
+    let world = World::new().await;
+    let note = || world.script("call.sh", NOTE);
+    let first = world.dialer("first", routes([("one", note())]).await).await;
+    let second = world
+        .dialer("second", routes([("two", note())]).await)
+        .await;
+    let mut facts = world.facts().await;
+    for run in 1..=8 {
+        let route = if run % 2 == 0 { "two" } else { "one" };
+        let on_route =
+            |transition: &mut RunTransition| route.clone_into(&mut transition.dial_route);
+        world.pending_with(run, on_route).await;
+    }
+    for run in 1..=8 {
+        let outcome = facts.outcome(run).await;
+        assert!(matches!(outcome, Step::Placed(_)), "{run}: {outcome:?}");
+    }
+    first.drain(PATIENCE).await;
+    second.drain(PATIENCE).await;
+    assert_eq!(sorted(world.dialed()), (1..=8).collect::<Vec<_>>());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -13,6 +13,10 @@ use super::error::{Answer, Failure};
 use super::pages::{Asked, Id, minutes, time};
 use crate::score::{Score, ScoreTurn};
 
+/// Runs one bulk read may ask for. The reference's sample script asks for a whole batch at once, and a
+/// request line holds about this many ids.
+const MAX_IDS: usize = 5_000;
+
 /// Shows a run. `base` is where its recording's link begins.
 pub(super) fn show(run: &Run, base: &str) -> wire::Run {
     let score: Option<Score> = run
@@ -190,8 +194,8 @@ pub(super) async fn bulk(
         };
         ids.push(RunId(id.ok_or_else(message)?));
     }
-    if ids.len() > wire::MAX_BULK_IDS {
-        let message = format!("At most {} ids are allowed at once.", wire::MAX_BULK_IDS);
+    if ids.len() > MAX_IDS {
+        let message = format!("At most {MAX_IDS} ids are allowed at once.");
         return Err(Failure::field("run_ids", message));
     }
     let runs = state.store().runs_by_id(asked.principal.org, &ids).await?;

@@ -348,7 +348,7 @@ async fn triggers_and_questions_about_runs() {
     set.refuse("POST", &run, &product, &many).await;
 
     let us = &set.world.us;
-    let too_many = vec!["1"; 101].join(",");
+    let too_many = vec!["1"; 5_001].join(",");
     for ids in [
         "",
         ",",

@@ -92,6 +92,18 @@ async fn a_slow_body_is_read_and_one_cut_short_stores_nothing() {
     world.close().await;
 }
 
+/// The reference's sample script names all runs of its batch in one request line.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_batch_is_read_in_one_request() {
+    let mut world = World::start().await;
+    let address = world.listen().await;
+    let ids: Vec<String> = (1_000_000..1_005_000).map(|id| id.to_string()).collect();
+    let path = format!("{V1}/runs/bulk/?run_ids={}", ids.join(","));
+    let request = head("GET", &path, world.us.key(), 0);
+    assert_eq!(json_of(&exchange(address, &request).await, 200), json!([]));
+    world.close().await;
+}
+
 /// Whatever bytes arrive, they are answered or their connection is closed, and the next client is
 /// served.
 #[tokio::test(flavor = "multi_thread")]
