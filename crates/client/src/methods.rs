@@ -163,9 +163,9 @@ impl Client {
         Ok(())
     }
 
-    /// One page of phone numbers.
-    pub async fn phone_numbers(&self, page: u32) -> Result<Page<PhoneNumber>, Error> {
-        self.get(&format!("{V1}/phone-numbers/?page={page}")).await
+    /// Every phone number.
+    pub async fn phone_numbers(&self) -> Result<Vec<PhoneNumber>, Error> {
+        self.get(&format!("{V1}/phone-numbers/")).await
     }
 
     /// Adds a number of one's own trunk (our own platform only; so for all below).

@@ -2,12 +2,12 @@ use axum::Json;
 use axum::extract::State as Extract;
 use ringdown_api as wire;
 use ringdown_domain::{E164, PhoneNumberId};
-use ringdown_store::{Page, PhoneNumber};
+use ringdown_store::PhoneNumber;
 use serde_json::{Value, json};
 
 use super::State;
 use super::error::{Answer, Failure};
-use super::pages::{Asked, Id, time};
+use super::pages::{Asked, Id, WHOLE, time};
 
 pub(super) fn show(number: PhoneNumber) -> wire::PhoneNumber {
     let at = time(number.created_at);
@@ -28,27 +28,18 @@ pub(super) fn show(number: PhoneNumber) -> wire::PhoneNumber {
 pub(super) async fn list(
     Extract(state): Extract<State>,
     asked: Asked,
-) -> Answer<Json<wire::Page<wire::PhoneNumber>>> {
-    let page = asked.page()?;
-    let listing = state
-        .store()
-        .phone_numbers(asked.principal.org, page)
-        .await?;
-    Ok(Json(asked.listing(page, listing, show)?))
+) -> Answer<Json<Vec<wire::PhoneNumber>>> {
+    let org = asked.principal.org;
+    let listing = state.store().phone_numbers(org, WHOLE).await?;
+    Ok(Json(listing.rows.into_iter().map(show).collect()))
 }
 
 pub(super) async fn inbound(
     Extract(state): Extract<State>,
     asked: Asked,
 ) -> Answer<Json<Vec<wire::PhoneNumberBrief>>> {
-    let page = Page {
-        number: 1,
-        size: 10_000,
-    };
-    let listing = state
-        .store()
-        .phone_numbers(asked.principal.org, page)
-        .await?;
+    let org = asked.principal.org;
+    let listing = state.store().phone_numbers(org, WHOLE).await?;
     let brief = |number: PhoneNumber| wire::PhoneNumberBrief {
         id: number.id.0,
         phone_number_id: number.number.to_string(),

@@ -11,6 +11,12 @@ use super::paths::AsAsked;
 const PAGE_SIZE: u32 = 30;
 const MAX_PAGE_SIZE: u32 = 500;
 
+/// The lists that the reference service gives whole instead of in pages, bounded all the same.
+pub(super) const WHOLE: Page = Page {
+    number: 1,
+    size: 10_000,
+};
+
 /// The `{id}` of a path. What cannot be an id belongs to nothing, so it is not found.
 pub(super) struct Id(pub(super) i64);
 

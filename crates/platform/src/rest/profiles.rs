@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::State;
 use super::body::Fields;
 use super::error::{Answer, found};
-use super::pages::{Asked, Id, time};
+use super::pages::{Asked, Id, WHOLE, time};
 
 async fn show(state: &State, profile: TestProfile) -> Answer<wire::TestProfile> {
     let agent = match profile.agent {
@@ -32,25 +32,18 @@ async fn show(state: &State, profile: TestProfile) -> Answer<wire::TestProfile> 
 pub(super) async fn list(
     Extract(state): Extract<State>,
     asked: Asked,
-) -> Answer<Json<wire::Page<wire::TestProfile>>> {
-    let page = asked.page()?;
+) -> Answer<Json<Vec<wire::TestProfile>>> {
     let filter = TestProfileFilter {
         project: asked.query_id("project_id")?.map(ProjectId),
         agent: asked.query_id("agent_id")?.map(AgentId),
     };
     let org = asked.principal.org;
-    let listing = state.store().test_profiles(org, filter, page).await?;
-    let shown = asked.listing(page, listing, |profile| profile)?;
-    let mut results = Vec::with_capacity(shown.results.len());
-    for profile in shown.results {
-        results.push(show(&state, profile).await?);
+    let listing = state.store().test_profiles(org, filter, WHOLE).await?;
+    let mut shown = Vec::with_capacity(listing.rows.len());
+    for profile in listing.rows {
+        shown.push(show(&state, profile).await?);
     }
-    Ok(Json(wire::Page {
-        count: shown.count,
-        next: shown.next,
-        previous: shown.previous,
-        results,
-    }))
+    Ok(Json(shown))
 }
 
 pub(super) async fn read(
@@ -94,7 +87,7 @@ pub(super) async fn create(
     Extract(state): Extract<State>,
     asked: Asked,
     mut fields: Fields,
-) -> Answer<(StatusCode, Json<wire::TestProfile>)> {
+) -> Answer<Json<wire::TestProfile>> {
     let org = asked.principal.org;
     let name = fields.required_text("name", 255);
     let information = fields.object("information");
@@ -109,7 +102,8 @@ pub(super) async fn create(
     };
     let profile = state.store().create_test_profile(new, now()).await?;
     let shown = show(&state, profile).await?;
-    Ok((StatusCode::CREATED, Json(shown)))
+    // 200, not 201: so does the reference service.
+    Ok(Json(shown))
 }
 
 pub(super) async fn change(

@@ -5,7 +5,7 @@ use ringdown_domain::run::Event;
 use ringdown_store::RunPatch;
 use serde_json::{Value, json};
 
-use crate::world::{LISTS, OWN, V1, World, id};
+use crate::world::{LISTS, OWN, V1, World, counted, id};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_known_key_nothing_is_served() {
@@ -162,7 +162,7 @@ async fn what_is_anothers_is_not_there() {
             assert!(!detail.contains("secret"), "{detail}");
         }
         for list in LISTS {
-            assert_eq!(thief.get(list).await["count"], 0, "{list}");
+            assert_eq!(counted(&thief.get(list).await), 0, "{list}");
         }
         for query in [
             format!("{V1}/runs/?result_id={}", ours.result),
@@ -170,7 +170,7 @@ async fn what_is_anothers_is_not_there() {
             format!("{V1}/aiagents/?project_id={}", ours.project),
             format!("{OWN}/attempts/?run_id={}", ours.run),
         ] {
-            assert_eq!(thief.get(&query).await["count"], 0, "{query}");
+            assert_eq!(counted(&thief.get(&query).await), 0, "{query}");
         }
         let bulk = format!("{V1}/runs/bulk/?run_ids={}", ours.run);
         assert_eq!(thief.get(&bulk).await, json!([]));
