@@ -138,7 +138,8 @@ impl Service {
         let Some(Step::Recorded(recorded)) = &call.step else {
             return Ok(());
         };
-        let scorable = EndedReason::parse(&recorded.ended_reason).is_none_or(EndedReason::is_scorable);
+        let scorable =
+            EndedReason::parse(&recorded.ended_reason).is_none_or(EndedReason::is_scorable);
         let fact = if !scorable {
             // The run has failed already, with a better reason than a score could give.
             return Ok(());
