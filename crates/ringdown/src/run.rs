@@ -76,8 +76,10 @@ pub(crate) async fn run(run: Run, format: Format) -> Outcome {
     let mut specs = BTreeMap::new();
     specs.extend(run.dial.clone().map(|spec| (ROUTE.to_owned(), spec)));
     let specs = route_specs(specs.iter())?;
+    // From here on a signal must not leave runs behind that nobody watches.
+    let mut signals = Signals::listen()?;
     let own = OwnBus::open(run.nats_url.clone()).await?;
-    let outcome = with_bus(&run, &client, &own.bus, &specs, format).await;
+    let outcome = with_bus(&run, &client, &own.bus, &specs, format, &mut signals).await;
     own.close().await;
     outcome
 }
@@ -88,6 +90,7 @@ async fn with_bus(
     bus: &Bus,
     specs: &BTreeMap<String, ringdown_carrier::RouteSpec>,
     format: Format,
+    signals: &mut Signals,
 ) -> Outcome {
     let id = ringdown_bus::new_event_id();
     let tail: String = id.chars().rev().take(12).collect();
@@ -130,8 +133,10 @@ async fn with_bus(
             .map_or_else(String::new, |_| ROUTE.to_owned()),
         from: run.from.clone(),
     };
-    let triggered = trigger(client, bus, &plan).await.map_err(plan_failure)?;
-    let ended = follow(run, &observer, &team, &triggered).await?;
+    let Some(triggered) = trigger_unless_given_up(client, bus, &plan, signals).await? else {
+        return Ok(Exit::Interrupted);
+    };
+    let ended = follow(run, &observer, &team, &triggered, signals).await?;
     poller.stop().await;
     dialer.drain(Duration::from_secs(5)).await;
     if ended != Ended::All {
@@ -152,6 +157,33 @@ async fn with_bus(
         Ended::All if report.totals().passed == report.runs.len() => Exit::Success,
         _ => Exit::NotPassed,
     })
+}
+
+/// Triggers the plan. A signal does not cut the request off, since its runs could not be ended then:
+/// the answer is waited for, and a second signal gives it up. `None` if nothing is known to run.
+async fn trigger_unless_given_up(
+    client: &Client,
+    bus: &Bus,
+    plan: &Plan,
+    signals: &mut Signals,
+) -> Result<Option<Triggered>, Failure> {
+    let mut triggering = std::pin::pin!(trigger(client, bus, plan));
+    tokio::select! {
+        triggered = &mut triggering => return triggered.map(Some).map_err(plan_failure),
+        () = signals.next() => {}
+    }
+    eprintln!("waiting for the answer to the trigger, to end its runs; interrupt again to give up");
+    tokio::select! {
+        triggered = triggering => {
+            let triggered = triggered.map_err(plan_failure)?;
+            let ended = client.end_calls(triggered.result.id).await;
+            ended.map_err(attempts::failure)?;
+        }
+        () = signals.next() => {
+            eprintln!("runs may have been triggered: look at the service's latest result");
+        }
+    }
+    Ok(None)
 }
 
 fn plan_failure(error: PlanError) -> Failure {
@@ -180,8 +212,8 @@ async fn follow(
     observer: &Observer,
     team: &Team,
     triggered: &Triggered,
+    signals: &mut Signals,
 ) -> Result<Ended, Failure> {
-    let mut signals = Signals::listen()?;
     let mut changes = observer.changes();
     let mut progress = Progress::new(triggered.result.runs.len());
     let deadline = tokio::time::sleep(Duration::from_secs(run.timeout));
