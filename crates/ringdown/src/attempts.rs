@@ -1,17 +1,25 @@
 //! `ringdown attempts`: the ledger.
 
+use std::time::Duration;
+
 use ringdown_client::{ApiKey, AttemptQuery, Client, Error, Kind, Options};
 
 use crate::cli::{Attempts, Format, Upstream};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::print;
 
+/// How long a command tries to reach its service: somebody waits for it.
+const PATIENCE: Duration = Duration::from_secs(15);
+
 /// A client of the service that a command names.
 pub(crate) fn client(upstream: &Upstream) -> Result<Client, Failure> {
     Client::new(
         &upstream.url,
         &ApiKey::new(upstream.api_key.clone()),
-        Options::default(),
+        Options {
+            read_deadline: PATIENCE,
+            ..Options::default()
+        },
     )
     .map_err(|error| Failure::usage(error.to_string()))
 }
