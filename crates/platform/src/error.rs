@@ -7,7 +7,4 @@ pub enum Error {
     /// The bus failed.
     #[error(transparent)]
     Bus(#[from] ringdown_bus::Error),
-    /// The REST server could not go on.
-    #[error("serve the REST API: {0}")]
-    Http(#[from] std::io::Error),
 }

@@ -366,6 +366,14 @@ mod tests {
     }
 
     #[test]
+    fn the_example_configuration_is_one() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/ringdown.toml");
+        let config = Config::load(Some(&path), std::iter::empty(), &[]).unwrap();
+        assert_eq!(config.routes.len(), 1);
+        crate::roles::route_specs(config.routes.iter()).unwrap();
+    }
+
+    #[test]
     fn all_problems_are_reported_at_once() {
         let file = "colour = 1\n[http]\nlisten = \"nowhere\"\n[nats]\nreplicas = 9\n";
         let problems = load(file, &[("RINGDOWN_DRAIN_SECONDS", "soon")], &[]).unwrap_err();

@@ -80,7 +80,7 @@ struct Platform {
     engine_stop: CancellationToken,
     engine: tokio::task::JoinHandle<Result<(), ringdown_platform::Error>>,
     http_stop: CancellationToken,
-    http: tokio::task::JoinHandle<Result<(), ringdown_platform::Error>>,
+    http: tokio::task::JoinHandle<()>,
 }
 
 /// Hands finished recordings to the artefact store.
@@ -374,7 +374,7 @@ impl Running {
         };
         let (part, ended) = tokio::select! {
             ended = &mut platform.engine => ("platform engine", ended),
-            ended = &mut platform.http => ("REST server", ended),
+            ended = &mut platform.http => ("REST server", ended.map(Ok)),
         };
         match ended {
             Ok(Ok(())) => format!("the {part} ended"),

@@ -1,5 +1,6 @@
 //! `ringdown up` and `ringdown serve`.
 
+use clap::ValueEnum as _;
 use ringdown_api::own::ReadyLine;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info};
@@ -92,7 +93,8 @@ fn announce(running: &Running, roles: &[Role], format: Format) -> Result<(), Fai
     }
     let names: Vec<String> = roles
         .iter()
-        .map(|role| format!("{role:?}").to_lowercase())
+        .filter_map(Role::to_possible_value)
+        .map(|role| role.get_name().to_owned())
         .collect();
     let mut text = format!("ringdown is ready ({})\n", names.join(", "));
     for (name, value) in [

@@ -154,6 +154,16 @@ pub trait Store: Send + Sync + 'static {
         patch: RunPatch,
         now: Timestamp,
     ) -> Result<Transition>;
+    /// Cancels at most `limit` unfinished runs of a batch at once, waiting ones first, so that none of
+    /// them gets a slot that another one frees. No transition is returned once all have ended.
+    async fn cancel_batch(
+        &self,
+        org: OrganisationId,
+        batch: ResultId,
+        reason: &str,
+        limit: u32,
+        now: Timestamp,
+    ) -> Result<Vec<Transition>>;
     /// Applies `patch` to a run in whatever state it is, without a transition.
     async fn patch_run(&self, run: RunId, patch: RunPatch) -> Result<()>;
     /// Judges a call, claims the run it matches and writes the ledger, atomically: two calls never

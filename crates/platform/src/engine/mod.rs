@@ -14,9 +14,7 @@ use std::time::Duration;
 use ringdown_bus::{Bus, now};
 use ringdown_domain::run::{Effect, Event};
 use ringdown_domain::{OrganisationId, ResultId, RunId};
-use ringdown_store::{
-    Batch, Error as StoreError, NewBatch, Page, Run, RunFilter, RunPatch, Store, Transition,
-};
+use ringdown_store::{Batch, Error as StoreError, NewBatch, Run, RunPatch, Store, Transition};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -26,6 +24,12 @@ use crate::Error;
 
 /// Pause before something that failed is tried again.
 const PAUSE: Duration = Duration::from_millis(250);
+
+/// Runs of a batch that are cancelled in one transaction.
+const CANCELLED_AT_ONCE: u32 = 500;
+
+/// Why a cancelled run ended.
+const BY_A_USER: &str = "cancelled by a user";
 
 /// The platform's engine. Cheap to clone; clones share one state.
 #[derive(Clone)]
@@ -115,7 +119,7 @@ impl Engine {
     /// [`Error::Store`] if the organisation has no such run.
     pub async fn cancel_run(&self, org: OrganisationId, run: RunId) -> Result<Run, Error> {
         self.0.store.run(org, run).await?;
-        let reason = "cancelled by a user".to_owned();
+        let reason = BY_A_USER.to_owned();
         match self
             .apply(run, Event::Cancelled { reason }, RunPatch::default())
             .await
@@ -133,25 +137,21 @@ impl Engine {
     pub async fn cancel_batch(&self, org: OrganisationId, id: ResultId) -> Result<u32, Error> {
         self.0.store.batch(org, id).await?;
         let mut cancelled = 0;
-        let filter = RunFilter {
-            result: Some(id),
-            ..RunFilter::default()
-        };
-        for number in 1.. {
-            let page = Page { number, size: 500 };
-            let runs = self.0.store.runs(org, filter.clone(), page).await?.rows;
-            if runs.is_empty() {
-                break;
+        loop {
+            // In portions, so that no transaction holds the others up.
+            let portion = self
+                .0
+                .store
+                .cancel_batch(org, id, BY_A_USER, CANCELLED_AT_ONCE, now());
+            let portion = portion.await?;
+            if portion.is_empty() {
+                return Ok(cancelled);
             }
-            for run in runs.iter().filter(|run| !run.status().is_terminal()) {
-                if self.cancel_run(org, run.id).await?.status()
-                    == ringdown_domain::run::Status::Cancelled
-                {
-                    cancelled += 1;
-                }
+            cancelled += u32::try_from(portion.len()).unwrap_or(u32::MAX);
+            for transition in &portion {
+                self.follow_up(transition);
             }
         }
-        Ok(cancelled)
     }
 
     /// A limit was changed: the queue may move.
@@ -167,16 +167,22 @@ impl Engine {
         patch: RunPatch,
     ) -> Result<Transition, StoreError> {
         let transition = self.0.store.transition(run, event, patch, now()).await?;
+        self.follow_up(&transition);
+        Ok(transition)
+    }
+
+    /// Does what a stored transition demands.
+    fn follow_up(&self, transition: &Transition) {
         self.changed();
-        debug!(%run, status = %transition.run.status(), "run changed");
+        let run = &transition.run;
+        debug!(run = %run.id, status = %run.status(), "run changed");
         for effect in &transition.effects {
             match effect {
-                Effect::SlotFreed => self.schedule_admission(transition.run.org),
+                Effect::SlotFreed => self.schedule_admission(run.org),
                 // The testing agent hears the `cancelled` transition on the bus and hangs up.
-                Effect::HangUp(call) => debug!(%run, %call, "call has to be hung up"),
+                Effect::HangUp(call) => debug!(run = %run.id, %call, "call has to be hung up"),
             }
         }
-        Ok(transition)
     }
 
     /// Something was written: the outbox has rows, deadlines may have moved.

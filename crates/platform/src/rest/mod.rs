@@ -8,6 +8,7 @@ mod auth;
 mod body;
 mod error;
 mod health;
+mod listen;
 mod numbers;
 mod own;
 mod pages;
@@ -43,7 +44,7 @@ pub use health::Health;
 
 use error::Failure;
 
-use crate::{Engine, Error};
+use crate::Engine;
 
 /// Longest a request may take, body and all.
 const REQUEST_DEADLINE: Duration = Duration::from_secs(60);
@@ -176,15 +177,8 @@ async fn to_the_end(request: Request, next: Next) -> Response {
 }
 
 /// Serves the API on `listener` until `stop`; requests in flight are finished.
-///
-/// # Errors
-/// [`Error::Http`] if the listener fails.
-pub async fn serve(listener: TcpListener, api: Api, stop: CancellationToken) -> Result<(), Error> {
-    let service = axum::ServiceExt::<Request>::into_make_service(api);
-    axum::serve(listener, service)
-        .with_graceful_shutdown(async move { stop.cancelled().await })
-        .await?;
-    Ok(())
+pub async fn serve(listener: TcpListener, api: Api, stop: CancellationToken) {
+    listen::serve(listener, api, stop, listen::Limits::default()).await;
 }
 
 #[cfg(test)]

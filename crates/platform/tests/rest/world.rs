@@ -344,7 +344,10 @@ impl World {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let served = rest::serve(listener, self.api.clone(), self.stop.clone());
-        self.running.push(tokio::spawn(served));
+        self.running.push(tokio::spawn(async move {
+            served.await;
+            Ok(())
+        }));
         address
     }
 

@@ -167,3 +167,98 @@ pub(super) fn explained(parts: &[Part], report: &Report) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use ringdown_observer::RunKey;
+    use ringdown_observer::report::{AttemptReport, Entered};
+
+    use super::*;
+
+    fn part(trouble: Trouble) -> Part {
+        Part {
+            key: RunKey {
+                team: "team".parse().unwrap(),
+                run: 1.into(),
+            },
+            evaluator: "Evaluator",
+            number: "+14155550211".to_owned(),
+            contact_number: "+14155550201",
+            by_itself: true,
+            trouble: Some(trouble),
+        }
+    }
+
+    fn mismatch() -> RunReport {
+        RunReport {
+            status: "timeout".to_owned(),
+            message: format!("1 call arrived from {OTHER_CALLER}, expected +14155550201"),
+            attempts: vec![AttemptReport {
+                at: String::new(),
+                verdict: "caller_id_mismatch".to_owned(),
+                from: OTHER_CALLER.to_owned(),
+                to: "+14155550211".to_owned(),
+                response: Some(403),
+                explanation: String::new(),
+            }],
+            ..RunReport::default()
+        }
+    }
+
+    #[test]
+    fn what_differs_is_noticed() {
+        let part = part(Trouble::CallerIdMismatch);
+        let problems = |run: &RunReport| check_run(&part, run, Path::new("/none"));
+        assert_eq!(problems(&mismatch()), Vec::<String>::new());
+        let changes: [fn(&mut RunReport); 4] = [
+            |run| "completed".clone_into(&mut run.status),
+            |run| run.message.clear(),
+            |run| run.attempts.clear(),
+            |run| "matched".clone_into(&mut run.attempts[0].verdict),
+        ];
+        for change in changes {
+            let mut run = mismatch();
+            change(&mut run);
+            assert!(!problems(&run).is_empty(), "{run:?}");
+        }
+    }
+
+    #[test]
+    fn a_completed_run_needs_a_recording_and_scores() {
+        let part = part(Trouble::TooEarly);
+        let run = RunReport {
+            status: "completed".to_owned(),
+            success: Some(true),
+            recording: Some("data/artefacts/none.wav".to_owned()),
+            ..RunReport::default()
+        };
+        let problems = check_run(&part, &run, Path::new("/none")).join("; ");
+        for word in ["ledger", "recording", "scores"] {
+            assert!(problems.contains(word), "{word}: {problems}");
+        }
+    }
+
+    #[test]
+    fn slots_that_overlap_are_counted() {
+        let run = |from: i64, until: i64| RunReport {
+            team: "team".to_owned(),
+            entered: vec![
+                Entered {
+                    status: "pending".to_owned(),
+                    at_us: from,
+                },
+                Entered {
+                    status: "timeout".to_owned(),
+                    at_us: until,
+                },
+            ],
+            ..RunReport::default()
+        };
+        let report = Report {
+            runs: vec![run(0, 10), run(5, 20), run(10, 30), run(30, 40)],
+            ..Report::default()
+        };
+        assert_eq!(most_at_once(&report, "team"), 2);
+        assert_eq!(most_at_once(&report, "other"), 0);
+    }
+}

@@ -203,6 +203,37 @@ pub(super) async fn transition(
     Ok(transition)
 }
 
+pub(super) async fn cancel_batch(
+    db: &Sqlite,
+    org: OrganisationId,
+    batch: ResultId,
+    reason: &str,
+    limit: u32,
+    now: Timestamp,
+) -> Result<Vec<Transition>> {
+    let mut tx = db.write().await?;
+    let ids: Vec<i64> = sqlx::query_scalar(
+        "SELECT id FROM runs WHERE result_id = $1 AND org_id = $2 \
+         AND status IN ('in_queue', 'pending', 'in_progress', 'evaluating') \
+         ORDER BY (status = 'in_queue') DESC, id DESC LIMIT $3",
+    )
+    .bind(batch.0)
+    .bind(org.0)
+    .bind(i64::from(limit))
+    .fetch_all(&mut *tx)
+    .await?;
+    let mut transitions = Vec::with_capacity(ids.len());
+    for id in ids {
+        let run = load(&mut tx, RunId(id)).await?;
+        let cancelled = Event::Cancelled {
+            reason: reason.to_owned(),
+        };
+        transitions.push(apply(&mut tx, run, cancelled, RunPatch::default(), now).await?);
+    }
+    tx.commit().await?;
+    Ok(transitions)
+}
+
 pub(super) async fn patch(db: &Sqlite, id: RunId, patch: RunPatch) -> Result<()> {
     let mut tx = db.write().await?;
     load(&mut tx, id).await?;

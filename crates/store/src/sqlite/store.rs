@@ -193,6 +193,17 @@ impl Store for Sqlite {
         runs::transition(self, run, event, patch, now).await
     }
 
+    async fn cancel_batch(
+        &self,
+        org: OrganisationId,
+        batch: ResultId,
+        reason: &str,
+        limit: u32,
+        now: Timestamp,
+    ) -> Result<Vec<Transition>> {
+        runs::cancel_batch(self, org, batch, reason, limit, now).await
+    }
+
     async fn patch_run(&self, run: RunId, patch: RunPatch) -> Result<()> {
         runs::patch(self, run, patch).await
     }
