@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
+use ringdown_bus::Stream;
 use ringdown_domain::run::Status;
+use ringdown_proto::v1::call_fact::Step;
+use ringdown_proto::v1::envelope::Fact;
 use rustix::process::Signal;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::support::{Bench, Server, assert_scored, soon};
+use crate::support::{Bench, Facts, Server, assert_scored, soon};
 
 /// One plain request; the answer's head and body.
 async fn get(server: &Server, path: &str) -> String {
@@ -98,6 +101,45 @@ async fn a_call_that_does_not_end_is_ended_at_the_deadline() {
         fact.error_message
     );
     again.stop().await;
+}
+
+#[tokio::test]
+async fn a_cancelled_run_is_hung_up_and_frees_its_slot() {
+    let folder = tempfile::tempdir().unwrap();
+    let extra = [
+        "--parallel-calls",
+        "1",
+        "--dial-route",
+        "own=sip:local?seconds=120",
+    ];
+    let server = Server::up(folder.path(), &extra).await;
+    let bench = Bench::build(&server.client, 2, Some("own")).await;
+    let mut facts = server.transitions().await;
+    let runs = bench.trigger(&server.client, 1).await.runs;
+    facts.until(runs[0].id, Status::InProgress).await;
+
+    server.client.end_call(runs[0].id).await.unwrap();
+
+    let (fact, status) = facts.ended(runs[0].id).await;
+    assert_eq!(status, Status::Cancelled);
+    assert!(
+        fact.error_message.contains("by a user"),
+        "{}",
+        fact.error_message
+    );
+    facts.until(runs[1].id, Status::InProgress).await;
+    let mut calls = Facts::open(&server.ready.nats_url, Stream::Calls).await;
+    loop {
+        let Some(Fact::Call(call)) = calls.next().await.envelope.fact else {
+            continue;
+        };
+        if let (true, Some(Step::Ended(ended))) = (call.run_id == runs[0].id, call.step) {
+            assert!(ended.duration_ms < 60_000, "{ended:?}");
+            break;
+        }
+    }
+    server.client.end_calls(1).await.unwrap();
+    server.stop().await;
 }
 
 #[tokio::test]

@@ -49,6 +49,20 @@ impl Failure {
         }
     }
 
+    /// The error with its causes, each told once: most of our errors name their cause themselves.
+    pub(crate) fn message(&self) -> String {
+        let mut told = String::new();
+        for cause in self.error.chain().map(ToString::to_string) {
+            if told.is_empty() {
+                told = cause;
+            } else if !told.contains(&cause) {
+                told.push_str(": ");
+                told.push_str(&cause);
+            }
+        }
+        told
+    }
+
     pub(crate) fn usage(message: impl Into<String>) -> Self {
         Self::new(Exit::Usage, anyhow::Error::msg(message.into()))
     }
@@ -68,3 +82,24 @@ impl Failure {
 
 /// What a command returns.
 pub(crate) type Outcome = Result<Exit, Failure>;
+
+#[cfg(test)]
+mod tests {
+    use anyhow::anyhow;
+
+    use super::*;
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let told = anyhow!("taken").context("bind to 1: taken; choose another");
+        assert_eq!(
+            Failure::unavailable(told).message(),
+            "bind to 1: taken; choose another"
+        );
+        let silent = anyhow!("no such file").context("failed to read x");
+        assert_eq!(
+            Failure::unavailable(silent).message(),
+            "failed to read x: no such file"
+        );
+    }
+}

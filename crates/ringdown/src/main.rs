@@ -24,7 +24,7 @@ fn main() -> ExitCode {
     let code = match start(cli) {
         Ok(exit) => exit,
         Err(failure) => {
-            eprintln!("ringdown: {:#}", failure.error);
+            eprintln!("ringdown: {}", failure.message());
             failure.exit
         }
     };

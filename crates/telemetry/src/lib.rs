@@ -6,6 +6,8 @@
 //!
 //! Refuses: deciding what is worth logging.
 
+use std::io::IsTerminal as _;
+
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_otlp::WithExportConfig as _;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
@@ -90,7 +92,11 @@ pub fn init(options: &Options) -> Result<Guard, Error> {
         opentelemetry::global::set_text_map_propagator(TraceContextPropagator::new());
         tracing_opentelemetry::layer().with_tracer(provider.tracer("ringdown"))
     });
-    let logs = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    // https://no-color.org: any value but an empty one switches colours off.
+    let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let logs = tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_ansi(!plain && std::io::stderr().is_terminal());
     let logs = match options.format {
         Format::Human => logs.with_target(false).boxed(),
         Format::Json => logs.json().flatten_event(true).boxed(),
