@@ -196,7 +196,7 @@ pub(crate) struct Run {
     #[arg(long, env = "RINGDOWN_NATS_URL")]
     pub(crate) nats_url: Option<String>,
     /// Dials in flight at once.
-    #[arg(long, default_value_t = 64)]
+    #[arg(long, default_value_t = 1000)]
     pub(crate) dial_concurrency: usize,
     /// Write a JUnit report here.
     #[arg(long)]

@@ -50,7 +50,7 @@ impl Default for Config {
             parallel_calls: Some(10),
             max_calls: 2000,
             voice: Voice::Flite,
-            dial_concurrency: 64,
+            dial_concurrency: 1000,
             routes: BTreeMap::new(),
             drain: Duration::from_secs(30),
             otlp_endpoint: None,
