@@ -10,6 +10,16 @@ use tracing::{debug, warn};
 use crate::connection::DEADLINE;
 use crate::{Bus, Error, Stream, trace};
 
+/// How long one request for facts stands at the server.
+const REQUEST: Duration = Duration::from_secs(2);
+
+/// After this a request is over, even if the server that took it is gone and never says so.
+const REQUEST_OVER: Duration = Duration::from_secs(3);
+
+/// First and longest pause before facts are asked for again after a failure.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
 /// Where an observer starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum From {
@@ -152,55 +162,53 @@ impl Bus {
 }
 
 impl Workers {
-    /// The next fact. Reconnects and re-subscribes by itself, forever; cancel-safe.
+    /// The next fact. Asks again by itself, whatever happens to the server; cancel-safe.
     pub async fn next(&mut self) -> Delivery {
-        let mut pause = Duration::from_millis(50);
+        let mut pause = FIRST_PAUSE;
         loop {
-            if self.messages.is_none() {
-                match subscribe(&self.consumer, self.options.batch).await {
-                    Ok(messages) => self.messages = Some(messages),
+            let messages = match self.messages.as_mut() {
+                Some(messages) => messages,
+                None => match request(&self.consumer, self.options.batch).await {
+                    Ok(messages) => self.messages.insert(messages),
                     Err(reason) => {
                         warn!(consumer = %self.options.durable, %reason, "cannot consume, will try again");
                         tokio::time::sleep(pause).await;
-                        pause = (pause * 2).min(Duration::from_secs(2));
+                        pause = (pause * 2).min(LONGEST_PAUSE);
                         continue;
                     }
-                }
-            }
-            let item = match self.messages.as_mut() {
-                Some(messages) => messages.next().await,
-                None => None,
+                },
             };
-            match item {
-                Some(Ok(message)) => {
+            match tokio::time::timeout(REQUEST_OVER, messages.next()).await {
+                Ok(Some(Ok(message))) => {
                     if let Some(delivery) = read(message).await {
                         return delivery;
                     }
                 }
-                Some(Err(error)) => {
+                // All that was asked for has come, or nothing did for a while.
+                Ok(None) | Err(_) => self.messages = None,
+                Ok(Some(Err(error))) => {
                     debug!(consumer = %self.options.durable, %error, "consuming again");
                     self.messages = None;
                     tokio::time::sleep(pause).await;
-                }
-                None => {
-                    self.messages = None;
-                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(LONGEST_PAUSE);
                 }
             }
         }
     }
 }
 
-async fn subscribe(consumer: &PullConsumer, batch: usize) -> Result<Messages, String> {
+/// One pull request. The client's continuous stream is not used: it counts a message that arrives
+/// before it has noted its own request as one that is still to come, and with small batches it then
+/// asks for no more until it misses a heartbeat. Here a request that is over is followed by the next.
+async fn request(consumer: &PullConsumer, batch: usize) -> Result<Messages, String> {
     let messages = consumer
-        .stream()
-        .max_messages_per_batch(batch.max(1))
-        .expires(Duration::from_secs(30))
-        .heartbeat(Duration::from_secs(5))
+        .batch()
+        .max_messages(batch.max(1))
+        .expires(REQUEST)
         .messages()
         .await
         .map_err(|error| error.to_string())?;
-    Ok(Box::pin(messages.map(|item| item.map_err(Into::into))))
+    Ok(Box::pin(messages))
 }
 
 /// Unusable messages are terminated, so that they are not delivered for ever.

@@ -6,7 +6,7 @@
     clippy::indexing_slicing
 )]
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ringdown_bus::{
     Bus, Claim, Error, From, NatsServer, Options, ServerOptions, Stream, WorkersOptions,
@@ -18,6 +18,7 @@ use ringdown_proto::v1::envelope::Fact;
 use ringdown_proto::v1::{
     DialFact, Envelope, MatchReply, MatchRequest, RunStatus, RunTransition, dial_fact,
 };
+use tokio_util::sync::CancellationToken;
 
 struct World {
     bus: Bus,
@@ -263,4 +264,49 @@ async fn a_server_that_cannot_start_says_why() {
     .err()
     .unwrap();
     assert!(failed.to_string().contains("/bin/false"), "{failed}");
+}
+
+/// Several consumers with much to do, each taking one fact at a time: none of them may stop asking.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_takes_one_fact_at_a_time_never_stops_asking() {
+    const FACTS: i64 = 500;
+    const WORKERS: usize = 8;
+    const STALLED: Duration = Duration::from_secs(8);
+    let world = world().await;
+    for run in 0..FACTS {
+        let fact = transition(&world.bus, run, Status::Pending);
+        world.bus.publish(&fact, &format!("{run}")).await.unwrap();
+    }
+    // A busy process: whatever happens between two steps of the client has time to happen.
+    let busy = CancellationToken::new();
+    for _ in 0..6 {
+        let busy = busy.clone();
+        std::thread::spawn(move || {
+            while !busy.is_cancelled() {
+                let until = Instant::now() + Duration::from_millis(2);
+                while Instant::now() < until {
+                    std::hint::spin_loop();
+                }
+            }
+        });
+    }
+    let mut working = tokio::task::JoinSet::new();
+    for worker in 0..WORKERS {
+        let mut options = pending_workers(Duration::from_secs(30));
+        options.durable = format!("workers-{worker}");
+        let mut workers = world.bus.workers(options).await.unwrap();
+        working.spawn(async move {
+            for seen in 0..FACTS {
+                let delivery = tokio::time::timeout(STALLED, workers.next())
+                    .await
+                    .unwrap_or_else(|_| panic!("nothing came after {seen} facts"));
+                delivery.done().await.unwrap();
+            }
+        });
+    }
+    while let Some(worker) = working.join_next().await {
+        worker.unwrap();
+    }
+    busy.cancel();
+    world.server.stop().await;
 }
