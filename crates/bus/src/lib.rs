@@ -12,6 +12,7 @@
 //!
 //! Refuses: JSON, in-memory doubles, and waiting without a deadline.
 
+mod backlog;
 mod connection;
 mod consume;
 mod error;

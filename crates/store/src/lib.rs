@@ -16,7 +16,7 @@ mod sqlite;
 use async_trait::async_trait;
 use ringdown_domain::attempt::Verdict;
 use ringdown_domain::matching::{IncomingCall, Judgement};
-use ringdown_domain::run::Event;
+use ringdown_domain::run::{Event, Status};
 use ringdown_domain::{
     AgentId, E164, OrganisationId, PhoneNumberId, ProjectId, ResultId, RunId, ScenarioId,
     TestProfileId, Timestamp,
@@ -174,8 +174,9 @@ pub trait Store: Send + Sync + 'static {
         arrival: Arrival,
         now: Timestamp,
     ) -> Result<Matched>;
-    /// Runs whose deadline is at or before `now`, most overdue first, at most `limit`.
-    async fn overdue(&self, now: Timestamp, limit: u32) -> Result<Vec<Run>>;
+    /// Runs in one of these states whose deadline is at or before `now`, most overdue first, at most
+    /// `limit`.
+    async fn overdue(&self, statuses: &[Status], now: Timestamp, limit: u32) -> Result<Vec<Run>>;
     /// The earliest deadline of any unfinished run.
     async fn next_deadline(&self) -> Result<Option<Timestamp>>;
     /// One run, whoever owns it; for the platform's own use.

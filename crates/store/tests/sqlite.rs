@@ -9,6 +9,7 @@
 )]
 
 mod conformance;
+mod scale;
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
@@ -65,6 +66,7 @@ conforms! {
     limits::a_lowered_limit_admits_nothing_until_there_is_room,
     matching::one_run_is_given_to_exactly_one_of_many_calls,
     matching::asking_again_about_a_call_gives_the_same_answer,
+    matching::a_call_gets_no_second_run_when_its_first_is_over,
     matching::every_refusal_is_explained_in_the_ledger,
     matching::a_call_to_the_wrong_number_names_the_run_it_was_meant_for,
     matching::a_call_that_concerns_nobody_is_still_judged,
@@ -80,6 +82,14 @@ conforms! {
     ledger::attempts_are_filtered,
     ledger::evidence_is_what_concerns_the_run,
     ledger::a_call_refused_without_an_organisation_reaches_the_owner_of_its_number,
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_history_and_a_long_queue_slow_nothing_down() {
+    let (_folder, file) = folder();
+    let (store, db) = open(&file).await;
+    scale::a_long_history_and_a_long_queue_slow_nothing_down(db, &file).await;
+    store.close().await;
 }
 
 /// Dropped without closing, then opened again: nothing is missing and work goes on.

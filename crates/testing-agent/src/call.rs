@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use ringdown_domain::attempt::Verdict;
 use ringdown_domain::call::EndedReason;
+use ringdown_domain::run::SCORING_DEADLINE;
 use ringdown_domain::{RunId, Team};
 use ringdown_proto::v1::call_fact::{Ended, Recorded, Turn};
 use ringdown_proto::v1::{CallScript, MatchReply, MatchRequest, MediaQuality};
@@ -33,9 +34,16 @@ const RING_AFTER: Duration = Duration::from_millis(200);
 /// How long a recording may take to be complete once the call is over.
 const RECORDING_DEADLINE: Duration = Duration::from_secs(5);
 /// How long storing a recording may take, each time, and how often it is tried.
-const STORE_DEADLINE: Duration = Duration::from_secs(60);
+const STORE_DEADLINE: Duration = Duration::from_secs(30);
 const STORE_TRIES: u32 = 3;
 const STORE_PAUSE: Duration = Duration::from_millis(500);
+/// What is left for scoring, or for saying why there is nothing to score, before the run fails for want
+/// of a score.
+const SCORING_TIME: Duration = Duration::from_secs(60);
+const _: () = assert!(
+    STORE_DEADLINE.saturating_mul(STORE_TRIES).as_secs() + SCORING_TIME.as_secs()
+        <= SCORING_DEADLINE.as_secs()
+);
 /// What a script without limits gets, and the longest it may ask for.
 const DEFAULT_DURATION: Duration = Duration::from_secs(300);
 const LONGEST: Duration = Duration::from_secs(3_600);

@@ -20,10 +20,15 @@ use crate::score::Score;
 
 const ACK_WAIT: Duration = Duration::from_secs(30);
 
+/// Durable consumers of the facts that end a run.
+const ENDED: &str = "platform-ended";
+const SCORES: &str = "platform-scores";
+
 /// Facts about one call come through different consumers, so a score may be seen before the end of
-/// the call was applied. Such a fact comes again this much later, at most this often.
+/// the call was applied: as much earlier as a redelivery takes. Such a fact comes again this much later
+/// at first, and as often as needed, because the run it waits for has a deadline.
 const EARLY: Duration = Duration::from_millis(200);
-const MAX_EARLY: u64 = 100;
+const LONGEST_EARLY: Duration = Duration::from_secs(2);
 
 /// What became of a fact.
 enum Applied {
@@ -34,6 +39,16 @@ enum Applied {
 
 pub(super) struct Service {
     consumers: Vec<Workers>,
+}
+
+/// Whether reports that could end a live run wait to be applied.
+pub(super) async fn are_unread(engine: &Engine) -> Result<bool, Error> {
+    for (stream, durable) in [(Stream::Calls, ENDED), (Stream::Scores, SCORES)] {
+        if engine.0.bus.backlog(stream, durable).await? > 0 {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 impl Service {
@@ -48,13 +63,13 @@ impl Service {
         };
         let all = |stream: Stream| stream.subjects().to_owned();
         let wanted = [
-            consumer(Stream::Calls, "platform-ended", subject::calls("ended")),
+            consumer(Stream::Calls, ENDED, subject::calls("ended")),
             consumer(
                 Stream::Calls,
                 "platform-recorded",
                 subject::calls("recorded"),
             ),
-            consumer(Stream::Scores, "platform-scores", all(Stream::Scores)),
+            consumer(Stream::Scores, SCORES, all(Stream::Scores)),
             consumer(Stream::Dials, "platform-dials", all(Stream::Dials)),
         ];
         let mut consumers = Vec::with_capacity(wanted.len());
@@ -82,10 +97,9 @@ impl Service {
 async fn take(engine: &Engine, delivery: Delivery) {
     let answered = match apply(engine, &delivery.envelope).await {
         Ok(Applied::Done) => delivery.done().await,
-        Ok(Applied::Early) if delivery.delivered < MAX_EARLY => delivery.again_after(EARLY).await,
         Ok(Applied::Early) => {
-            warn!(event = %delivery.envelope.event_id, "gave up on a fact that never fitted its run");
-            delivery.done().await
+            let pause = EARLY.saturating_mul(u32::try_from(delivery.delivered).unwrap_or(u32::MAX));
+            delivery.again_after(pause.min(LONGEST_EARLY)).await
         }
         Err(error) => {
             warn!(event = %delivery.envelope.event_id, %error, "cannot apply a fact, it will come again");

@@ -78,11 +78,12 @@ impl Engine {
         for org in self.0.store.organisations_with_queue().await? {
             self.schedule_admission(org);
         }
+        let deadlines = deadlines::Service::new(self);
         let mut parts = JoinSet::new();
         parts.spawn(matching.run(self.clone(), stop.clone()));
         parts.spawn(facts.run(self.clone(), stop.clone()));
         parts.spawn(relay::run(self.clone(), stop.clone()));
-        parts.spawn(deadlines::run(self.clone(), stop.clone()));
+        parts.spawn(deadlines.run(stop.clone()));
         parts.spawn(self.clone().admission_loop(stop.clone()));
         while let Some(ended) = parts.join_next().await {
             if let Err(panic) = ended {

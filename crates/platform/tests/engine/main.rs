@@ -8,6 +8,7 @@
     unreachable_pub
 )]
 
+mod late;
 mod life;
 mod outages;
 mod world;

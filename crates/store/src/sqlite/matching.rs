@@ -17,8 +17,11 @@ use crate::{Arrival, AttemptKind, Matched, NewAttempt, Reject, Result, Run, RunP
 /// Finished runs are still an explanation for this long.
 const RECENT: Duration = Duration::from_secs(15 * 60);
 
-/// Candidates looked at for one call; pending runs come first.
-const MAX_CANDIDATES: i64 = 2000;
+/// Pending runs looked at for one call, oldest first; any of them may be the one.
+const MAX_PENDING: i64 = 2000;
+
+/// Runs in each other state looked at: they only explain a refusal.
+const MAX_OTHERS: i64 = 500;
 
 fn candidate(row: &SqliteRow) -> Result<Candidate> {
     Ok(Candidate {
@@ -39,18 +42,31 @@ async fn candidates(
     now: Timestamp,
 ) -> Result<Vec<Candidate>> {
     let recent = i64::try_from(RECENT.as_micros()).unwrap_or(i64::MAX);
+    // Each part is a short walk along an index: a number may have any number of runs. The plus keeps
+    // the search for the call off the index of numbers.
     let rows = sqlx::query(
-        "SELECT id, status, opens_at, closes_at, caller_ids, call_id FROM runs \
-         WHERE number = $1 AND ($5 IS NULL OR org_id = $5) AND (status IN ('in_queue', 'pending', 'in_progress') \
-         OR updated_at >= $2) \
+        "WITH ours AS NOT MATERIALIZED (SELECT * FROM runs WHERE number = $1 \
+         AND ($5 IS NULL OR org_id = $5)) \
+         SELECT id, status, opens_at, closes_at, caller_ids, call_id FROM runs WHERE id IN (\
+         SELECT id FROM runs WHERE call_id = $3 AND +number = $1 \
+         AND ($5 IS NULL OR org_id = $5) \
+         UNION ALL SELECT id FROM (SELECT id FROM ours WHERE status = 'pending' \
+         ORDER BY opens_at, id LIMIT $4) \
+         UNION ALL SELECT id FROM (SELECT id FROM ours WHERE status = 'in_progress' \
+         ORDER BY id LIMIT $6) \
+         UNION ALL SELECT id FROM (SELECT id FROM ours WHERE status = 'in_queue' \
+         ORDER BY id LIMIT $6) \
+         UNION ALL SELECT id FROM (SELECT id FROM ours WHERE updated_at >= $2 \
+         ORDER BY updated_at DESC LIMIT $6)) \
          ORDER BY (call_id IS $3) DESC, (status = 'pending') DESC, \
-         (status IN ('in_queue', 'in_progress')) DESC, opens_at, id LIMIT $4",
+         (status IN ('in_queue', 'in_progress')) DESC, opens_at, id",
     )
     .bind(number.as_str())
     .bind(now.as_micros().saturating_sub(recent))
     .bind(&call.0)
-    .bind(MAX_CANDIDATES)
+    .bind(MAX_PENDING)
     .bind(owner)
+    .bind(MAX_OTHERS)
     .fetch_all(db)
     .await?;
     rows.iter().map(candidate).collect()
@@ -98,15 +114,20 @@ pub(super) async fn match_call(
         }
         Err(_) => (None, Vec::new()),
     };
-    let mut judgement = judge(&call, owner.is_some(), &runs, now);
+    let over = over(&call.call, &runs);
+    let mut judgement = match &over {
+        Some(over) => over.clone(),
+        None => judge(&call, owner.is_some(), &runs, now),
+    };
     let mut run = match judgement.run {
         Some(id) => Some(load(&mut tx, id).await?),
         None => None,
     };
-    let lost = matches!(
-        judgement.verdict,
-        Verdict::UnknownNumber | Verdict::NoPendingRun
-    );
+    let lost = over.is_none()
+        && matches!(
+            judgement.verdict,
+            Verdict::UnknownNumber | Verdict::NoPendingRun
+        );
     if let (true, Ok(from)) = (lost, &call.from)
         && let Some(meant) = expected_elsewhere(&mut tx, from, owner).await?
     {
@@ -144,6 +165,20 @@ pub(super) async fn match_call(
         judgement,
         run,
         reject: treatment,
+    })
+}
+
+/// A call that is asked about again after its run has moved on: it belongs to that run, so no other
+/// one may be given to it.
+fn over(call: &CallId, runs: &[Candidate]) -> Option<Judgement> {
+    let over = |run: &&Candidate| {
+        run.call.as_ref() == Some(call)
+            && !matches!(run.status, Status::Pending | Status::InProgress)
+    };
+    runs.iter().find(over).map(|run| Judgement {
+        verdict: Verdict::NoPendingRun,
+        run: Some(run.run),
+        explanation: format!("the call was matched to run {}, which is over", run.run),
     })
 }
 

@@ -1,6 +1,8 @@
+use std::collections::HashMap;
+
 use ringdown_domain::admission::{BatchLoad, Decision, ProjectLoad, Queue, QueuedRun, decide};
 use ringdown_domain::run::Event;
-use ringdown_domain::{OrganisationId, Timestamp};
+use ringdown_domain::{OrganisationId, ProjectId, ResultId, Timestamp};
 use sqlx::{Row as _, SqliteConnection};
 
 use super::Sqlite;
@@ -14,13 +16,54 @@ const HEAD: i64 = 500;
 /// Which queued runs are read.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Queued {
-    /// Those that their own batch's limit does not keep: a long limited batch must not hide the
-    /// runs behind it.
+    /// Those that no limit keeps from a slot: a long limited batch must not hide the runs behind it.
     Admissible,
     /// All, to say what each waits for.
     All,
 }
 
+/// A batch with queued runs.
+struct Waiting {
+    id: ResultId,
+    project: ProjectId,
+    limit: Option<u32>,
+    held: u32,
+}
+
+/// Steps from batch to batch along the index of queued runs instead of reading every run.
+async fn waiting(db: &mut SqliteConnection, org: OrganisationId) -> Result<Vec<Waiting>> {
+    let rows = sqlx::query(
+        "WITH RECURSIVE waiting (id) AS (\
+         SELECT min(result_id) FROM runs WHERE org_id = $1 AND status = 'in_queue' \
+         UNION ALL SELECT (SELECT min(result_id) FROM runs WHERE org_id = $1 \
+         AND status = 'in_queue' AND result_id > waiting.id) FROM waiting \
+         WHERE waiting.id IS NOT NULL) \
+         SELECT b.id, b.project_id, b.concurrency_limit, CASE WHEN b.concurrency_limit IS NULL \
+         THEN 0 ELSE (SELECT count(*) FROM runs r WHERE r.result_id = b.id \
+         AND r.status IN ('pending', 'in_progress')) END AS held \
+         FROM waiting CROSS JOIN batches b ON b.id = waiting.id ORDER BY b.id",
+    )
+    .bind(org.0)
+    .fetch_all(db)
+    .await?;
+    rows.iter()
+        .map(|row| {
+            Ok(Waiting {
+                id: row.try_get::<i64, _>("id")?.into(),
+                project: row.try_get::<i64, _>("project_id")?.into(),
+                limit: limit("batch", row.try_get("concurrency_limit")?)?,
+                held: unsigned("batch", row.try_get("held")?)?,
+            })
+        })
+        .collect()
+}
+
+fn room(limit: Option<u32>, held: u32) -> i64 {
+    limit.map_or(HEAD, |limit| i64::from(limit.saturating_sub(held)))
+}
+
+/// The queue's head: of each project as many of its oldest runs as could matter. A batch is stored
+/// with all its runs at once, so that the order of batches is the order of their runs.
 async fn read_queue(
     db: &mut SqliteConnection,
     org: OrganisationId,
@@ -39,30 +82,6 @@ async fn read_queue(
         ..Queue::default()
     };
     let rows = sqlx::query(
-        "WITH room AS (SELECT b.id, b.concurrency_limit - (SELECT count(*) FROM runs r WHERE \
-         r.result_id = b.id AND r.status IN ('pending', 'in_progress')) AS slots FROM batches b \
-         WHERE b.concurrency_limit IS NOT NULL AND b.id IN (SELECT DISTINCT result_id FROM runs \
-         WHERE org_id = $1 AND status = 'in_queue')), \
-         queued AS (SELECT r.id, r.project_id, r.result_id, room.slots, \
-         row_number() OVER (PARTITION BY r.result_id ORDER BY r.id) AS place FROM runs r \
-         LEFT JOIN room ON room.id = r.result_id WHERE r.org_id = $1 AND r.status = 'in_queue') \
-         SELECT id, project_id, result_id FROM (SELECT id, project_id, result_id, \
-         row_number() OVER (PARTITION BY project_id ORDER BY id) AS place FROM queued \
-         WHERE $3 OR slots IS NULL OR place <= slots) WHERE place <= $2 ORDER BY id",
-    )
-    .bind(org.0)
-    .bind(HEAD)
-    .bind(queued == Queued::All)
-    .fetch_all(&mut *db)
-    .await?;
-    for row in rows {
-        queue.runs.push(QueuedRun {
-            run: row.try_get::<i64, _>("id")?.into(),
-            project: row.try_get::<i64, _>("project_id")?.into(),
-            batch: row.try_get::<i64, _>("result_id")?.into(),
-        });
-    }
-    let rows = sqlx::query(
         "SELECT p.id, p.parallel_limit, p.weight, (SELECT count(*) FROM runs r WHERE \
          r.org_id = $1 AND r.project_id = p.id AND r.status IN ('pending', 'in_progress')) AS held \
          FROM projects p WHERE p.org_id = $1",
@@ -70,29 +89,55 @@ async fn read_queue(
     .bind(org.0)
     .fetch_all(&mut *db)
     .await?;
+    let mut wanted = HashMap::new();
     for row in rows {
-        queue.projects.push(ProjectLoad {
+        let project = ProjectLoad {
             id: row.try_get::<i64, _>("id")?.into(),
             limit: limit("project", row.try_get("parallel_limit")?)?,
             weight: unsigned("project", row.try_get("weight")?)?,
             held: unsigned("project", row.try_get("held")?)?,
-        });
+        };
+        let slots = room(queue.limit, queue.held).min(room(project.limit, project.held));
+        let head = match queued {
+            Queued::Admissible => slots.min(HEAD),
+            Queued::All => HEAD,
+        };
+        wanted.insert(project.id, head);
+        queue.projects.push(project);
     }
-    let rows = sqlx::query(
-        "SELECT b.id, b.concurrency_limit, (SELECT count(*) FROM runs r WHERE r.result_id = b.id \
-         AND r.status IN ('pending', 'in_progress')) AS held FROM batches b WHERE b.id IN \
-         (SELECT DISTINCT result_id FROM runs WHERE org_id = $1 AND status = 'in_queue') \
-         AND b.concurrency_limit IS NOT NULL",
-    )
-    .bind(org.0)
-    .fetch_all(&mut *db)
-    .await?;
-    for row in rows {
-        queue.batches.push(BatchLoad {
-            id: row.try_get::<i64, _>("id")?.into(),
-            limit: limit("batch", row.try_get("concurrency_limit")?)?,
-            held: unsigned("batch", row.try_get("held")?)?,
-        });
+    for batch in waiting(&mut *db, org).await? {
+        let Some(wanted) = wanted.get_mut(&batch.project) else {
+            continue;
+        };
+        let head = match queued {
+            Queued::Admissible => room(batch.limit, batch.held).min(*wanted),
+            Queued::All => *wanted,
+        };
+        if head == 0 {
+            continue;
+        }
+        let ids: Vec<i64> = sqlx::query_scalar(
+            "SELECT id FROM runs WHERE org_id = $1 AND result_id = $2 AND status = 'in_queue' \
+             ORDER BY id LIMIT $3",
+        )
+        .bind(org.0)
+        .bind(batch.id.0)
+        .bind(head)
+        .fetch_all(&mut *db)
+        .await?;
+        *wanted -= i64::try_from(ids.len()).unwrap_or(head);
+        queue.runs.extend(ids.into_iter().map(|id| QueuedRun {
+            run: id.into(),
+            project: batch.project,
+            batch: batch.id,
+        }));
+        if batch.limit.is_some() {
+            queue.batches.push(BatchLoad {
+                id: batch.id,
+                limit: batch.limit,
+                held: batch.held,
+            });
+        }
     }
     Ok(queue)
 }

@@ -1,5 +1,5 @@
 use ringdown_domain::call::EndedReason;
-use ringdown_domain::run::{Event, State};
+use ringdown_domain::run::{Event, State, Status};
 use ringdown_domain::{AgentId, OrganisationId, ResultId, RunId, Timestamp};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row as _, Sqlite as Driver, SqliteConnection};
@@ -213,7 +213,7 @@ pub(super) async fn cancel_batch(
 ) -> Result<Vec<Transition>> {
     let mut tx = db.write().await?;
     let ids: Vec<i64> = sqlx::query_scalar(
-        "SELECT id FROM runs WHERE result_id = $1 AND org_id = $2 \
+        "SELECT id FROM runs WHERE result_id = $1 AND +org_id = $2 \
          AND status IN ('in_queue', 'pending', 'in_progress', 'evaluating') \
          ORDER BY (status = 'in_queue') DESC, id DESC LIMIT $3",
     )
@@ -242,14 +242,21 @@ pub(super) async fn patch(db: &Sqlite, id: RunId, patch: RunPatch) -> Result<()>
     Ok(())
 }
 
-pub(super) async fn overdue(db: &Sqlite, now: Timestamp, limit: u32) -> Result<Vec<Run>> {
+pub(super) async fn overdue(
+    db: &Sqlite,
+    statuses: &[Status],
+    now: Timestamp,
+    limit: u32,
+) -> Result<Vec<Run>> {
     let mut query = QueryBuilder::<Driver>::new("SELECT ");
     query
         .push(RUN)
         .push(RUN_FROM)
         .push(" WHERE r.deadline_at <= ");
     query.push_bind(now.as_micros());
-    query.push(" ORDER BY r.deadline_at LIMIT ");
+    query.push(" AND +r.status IN (SELECT value FROM json_each(");
+    query.push_bind(to_json("run", &statuses)?);
+    query.push(")) ORDER BY r.deadline_at LIMIT ");
     query.push_bind(i64::from(limit));
     let rows = query.build().fetch_all(&db.readers).await?;
     rows.iter().map(run).collect()

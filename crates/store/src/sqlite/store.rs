@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use ringdown_domain::matching::IncomingCall;
-use ringdown_domain::run::Event;
+use ringdown_domain::run::{Event, Status};
 use ringdown_domain::{
     AgentId, E164, OrganisationId, PhoneNumberId, ProjectId, ResultId, RunId, ScenarioId,
     TestProfileId, Timestamp,
@@ -217,8 +217,8 @@ impl Store for Sqlite {
         matching::match_call(self, call, arrival, now).await
     }
 
-    async fn overdue(&self, now: Timestamp, limit: u32) -> Result<Vec<Run>> {
-        runs::overdue(self, now, limit).await
+    async fn overdue(&self, statuses: &[Status], now: Timestamp, limit: u32) -> Result<Vec<Run>> {
+        runs::overdue(self, statuses, now, limit).await
     }
 
     async fn next_deadline(&self) -> Result<Option<Timestamp>> {

@@ -64,6 +64,22 @@ pub async fn asking_again_about_a_call_gives_the_same_answer(db: Db) {
     assert_eq!(ledger(&team).await.len(), 2);
 }
 
+/// The first answer was lost and the run was cancelled meanwhile: the call must not take the run that
+/// waits for the next call.
+pub async fn a_call_gets_no_second_run_when_its_first_is_over(db: Db) {
+    let team = team(&db, "team").await;
+    let (first, second) = (team.pending(at(0)).await, team.pending(at(0)).await);
+    assert_eq!(team.call("call", at(1)).await.run.unwrap().id, first.id);
+    transition(&db, first.id, cancelled(), at(2)).await.unwrap();
+    let again = team.call("call", at(3)).await;
+    assert_eq!(again.verdict(), Verdict::NoPendingRun);
+    assert_eq!(again.run.unwrap().id, first.id);
+    let waiting = db.run(team.org.id, second.id).await.unwrap();
+    assert_eq!(waiting.status(), Status::Pending);
+    let other = team.call("other", at(4)).await;
+    assert_eq!(other.run.unwrap().id, second.id);
+}
+
 pub async fn every_refusal_is_explained_in_the_ledger(db: Db) {
     let team = team(&db, "team").await;
     let ours = team.number.number.clone();

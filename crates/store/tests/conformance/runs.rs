@@ -183,7 +183,7 @@ pub async fn overdue_runs_come_most_overdue_first(db: Db) {
         transition(&db, run.id, admitted, at(0)).await.unwrap();
     }
     let overdue = async |now, limit| -> Vec<RunId> {
-        let rows = db.overdue(at(now), limit).await.unwrap();
+        let rows = db.overdue(&Status::ALL, at(now), limit).await.unwrap();
         rows.iter().map(|run| run.id).collect()
     };
     assert_eq!(db.next_deadline().await.unwrap(), Some(at(10)));
