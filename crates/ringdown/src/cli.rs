@@ -15,8 +15,9 @@ pub(crate) struct Cli {
     /// How results are printed.
     #[arg(long, global = true, value_enum, default_value_t = Format::Human)]
     pub(crate) format: Format,
-    /// How logs are printed, on standard error.
-    #[arg(long, global = true, value_enum, default_value_t = Format::Human)]
+    /// How logs are printed, on standard error: for people, or one JSON object per line.
+    #[arg(long, global = true, value_enum, hide_possible_values = true,
+          value_name = "human|json", default_value_t = Format::Human)]
     pub(crate) log_format: Format,
     /// What to do.
     #[command(subcommand)]
@@ -39,7 +40,7 @@ pub(crate) enum Command {
     Demo(Demo),
     /// Run every role in this process, with its own NATS server and database.
     Up(Up),
-    /// Run chosen roles against a given NATS server and database.
+    /// Run chosen roles against a given NATS server and data folder.
     Serve(Serve),
     /// Trigger runs at a service, dial each the moment it is pending, and report.
     Run(Run),
@@ -86,7 +87,7 @@ pub(crate) struct Settings {
     /// What speaks for the testing agent: flite or tone.
     #[arg(long)]
     pub(crate) voice: Option<String>,
-    /// A way to make agents call, NAME=exec:COMMAND or NAME=sip:HOST:PORT?play=WAV&seconds=N;
+    /// A way to make agents call, NAME=exec:COMMAND or NAME=sip:IP:PORT?play=WAV&seconds=N;
     /// `sip:local` is this process's own SIP endpoint. May be repeated.
     #[arg(long = "dial-route", value_name = "NAME=SPEC")]
     pub(crate) dial_routes: Vec<String>,
@@ -184,7 +185,7 @@ pub(crate) struct Run {
     /// Name of the result.
     #[arg(long)]
     pub(crate) name: Option<String>,
-    /// How to dial: exec:COMMAND or sip:HOST:PORT?play=WAV&seconds=N. Without it the agent calls by
+    /// How to dial: exec:COMMAND or sip:IP:PORT?play=WAV&seconds=N. Without it the agent calls by
     /// itself.
     #[arg(long)]
     pub(crate) dial: Option<String>,
@@ -196,8 +197,8 @@ pub(crate) struct Run {
     #[arg(long, env = "RINGDOWN_NATS_URL")]
     pub(crate) nats_url: Option<String>,
     /// Dials in flight at once.
-    #[arg(long, default_value_t = 1000)]
-    pub(crate) dial_concurrency: usize,
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    pub(crate) dial_concurrency: u16,
     /// Write a JUnit report here.
     #[arg(long)]
     pub(crate) junit: Option<PathBuf>,
@@ -212,8 +213,8 @@ pub(crate) struct Run {
 /// `ringdown dial`
 #[derive(Debug, Args)]
 pub(crate) struct Dial {
-    /// Where the INVITE goes.
-    #[arg(long)]
+    /// Where the INVITE goes, ip:port.
+    #[arg(long, value_name = "IP:PORT")]
     pub(crate) proxy: SocketAddr,
     /// Caller ID.
     #[arg(long)]

@@ -7,6 +7,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use ringdown_carrier::RouteSpec;
+use ringdown_testing_agent::Network;
+
 /// Every setting of a deployment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Config {
@@ -98,7 +101,7 @@ fn within<T: std::str::FromStr + PartialOrd + Copy + std::fmt::Display>(
 const SETTINGS: &[Setting] = &[
     Setting {
         key: "data_dir",
-        doc: "Folder for the database, recordings and streams.",
+        doc: "Folder for the database, recordings and streams. Default: $XDG_DATA_HOME/ringdown, else ~/.local/share/ringdown.",
         apply: |config, text| {
             config.data_dir = PathBuf::from(text);
             Ok(())
@@ -106,7 +109,7 @@ const SETTINGS: &[Setting] = &[
     },
     Setting {
         key: "http.listen",
-        doc: "Address of the REST API, ip:port; port 0 takes a free one.",
+        doc: "Address of the REST API, ip:port; port 0 takes a free one. Default: 127.0.0.1:8080.",
         apply: |config, text| {
             config.http_listen = read(text, "an address such as 127.0.0.1:8080")?;
             Ok(())
@@ -114,7 +117,7 @@ const SETTINGS: &[Setting] = &[
     },
     Setting {
         key: "sip.listen",
-        doc: "Address of the SIP endpoint (UDP), ip:port; port 0 takes a free one.",
+        doc: "Address of the SIP endpoint (UDP), ip:port; port 0 takes a free one. Default: 127.0.0.1:5060.",
         apply: |config, text| {
             config.sip_listen = read(text, "an address such as 127.0.0.1:5060")?;
             Ok(())
@@ -130,10 +133,12 @@ const SETTINGS: &[Setting] = &[
     },
     Setting {
         key: "sip.trusted",
-        doc: "Networks that calls may come from, as CIDR, separated by commas.",
+        doc: "Networks that calls may come from, as CIDR, separated by commas. Default: loopback.",
         apply: |config, text| {
             config.sip_trusted = text.split(',').map(|t| t.trim().to_owned()).collect();
-            Ok(())
+            let networks = config.sip_trusted.iter().map(|text| text.parse());
+            let read: Result<Vec<Network>, _> = networks.collect();
+            read.map(drop).map_err(|error| error.to_string())
         },
     },
     Setting {
@@ -146,7 +151,7 @@ const SETTINGS: &[Setting] = &[
     },
     Setting {
         key: "nats.replicas",
-        doc: "Copies of every stream, 1 to 5.",
+        doc: "Copies of every stream, 1 to 5. Default: 1.",
         apply: |config, text| {
             config.nats_replicas = within(text, 1, 5)?;
             Ok(())
@@ -162,7 +167,7 @@ const SETTINGS: &[Setting] = &[
     },
     Setting {
         key: "limits.parallel_calls",
-        doc: "Parallel-call limit of the first organisation, 1 to 100000, when it is created.",
+        doc: "Parallel-call limit of the first organisation, 1 to 100000, when it is created. Default: 10.",
         apply: |config, text| {
             config.parallel_calls = Some(within(text, 1, 100_000)?);
             Ok(())
@@ -170,7 +175,7 @@ const SETTINGS: &[Setting] = &[
     },
     Setting {
         key: "testing_agent.max_calls",
-        doc: "Calls one testing agent takes at once, 1 to 100000; more are refused as busy.",
+        doc: "Calls one testing agent takes at once, 1 to 100000; more are refused as busy. Default: 2000.",
         apply: |config, text| {
             config.max_calls = within(text, 1, 100_000)?;
             Ok(())
@@ -178,7 +183,7 @@ const SETTINGS: &[Setting] = &[
     },
     Setting {
         key: "testing_agent.voice",
-        doc: "What speaks: flite, or tone (needs nothing installed).",
+        doc: "What speaks: flite, or tone (needs nothing installed). Default: flite.",
         apply: |config, text| {
             config.voice = match text {
                 "flite" => Voice::Flite,
@@ -190,7 +195,7 @@ const SETTINGS: &[Setting] = &[
     },
     Setting {
         key: "dialer.concurrency",
-        doc: "Dials one dialer has in flight at once, 1 to 10000.",
+        doc: "Dials one dialer has in flight at once, 1 to 10000. Default: 1000.",
         apply: |config, text| {
             config.dial_concurrency = within(text, 1, 10_000)?;
             Ok(())
@@ -198,7 +203,7 @@ const SETTINGS: &[Setting] = &[
     },
     Setting {
         key: "drain_seconds",
-        doc: "Time live calls get to finish after SIGTERM, 0 to 3600 s.",
+        doc: "Time live calls get to finish after SIGTERM, 0 to 3600 s. Default: 30.",
         apply: |config, text| {
             config.drain = Duration::from_secs(within(text, 0, 3600)?);
             Ok(())
@@ -214,7 +219,7 @@ const SETTINGS: &[Setting] = &[
     },
 ];
 
-/// Prefix of dial routes in the file: `[dialer.routes]`, name = "exec:COMMAND" or "sip:HOST:PORT".
+/// Prefix of dial routes in the file: `[dialer.routes]`, name = "exec:COMMAND" or "sip:IP:PORT".
 const ROUTES: &str = "dialer.routes.";
 
 impl Config {
@@ -240,7 +245,8 @@ impl Config {
                 Err(problem) => problems.push(problem),
             }
         }
-        for (name, value) in env {
+        // Templates and compose files cannot unset a variable: an empty one says nothing.
+        for (name, value) in env.filter(|(_, value)| !value.is_empty()) {
             if let Some(key) = env_key(&name) {
                 config.set(&name, key, &value, &mut problems);
             }
@@ -257,6 +263,9 @@ impl Config {
 
     fn set(&mut self, source: &str, key: &str, value: &str, problems: &mut Vec<String>) {
         if let Some(name) = key.strip_prefix(ROUTES) {
+            if let Err(problem) = value.parse::<RouteSpec>() {
+                problems.push(format!("{source}: {key}: failed to {problem}"));
+            }
             self.routes.insert(name.to_owned(), value.to_owned());
             return;
         }
@@ -289,7 +298,7 @@ pub(crate) fn documented() -> Vec<(String, String, &'static str)> {
     rows.push((
         format!("{ROUTES}NAME"),
         "-".to_owned(),
-        "A way to make agents call: exec:COMMAND or sip:HOST:PORT?play=WAV&seconds=N.",
+        "A way to make agents call: exec:COMMAND or sip:IP:PORT?play=WAV&seconds=N.",
     ));
     rows
 }

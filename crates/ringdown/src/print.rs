@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use comfy_table::{Cell, Color, ContentArrangement, Table, presets};
+use comfy_table::{Cell, Color, ColumnConstraint, ContentArrangement, Table, presets};
 use ringdown_observer::report::Report;
 use serde::Serialize;
 
@@ -32,6 +32,10 @@ pub(crate) fn json(value: &impl Serialize) -> Result<(), Failure> {
     line(&text)
 }
 
+/// Terminals narrower than this get paragraphs instead of tables of many columns, which would break
+/// words and numbers apart.
+pub(crate) const WIDE: u16 = 130;
+
 /// A table as wide as the terminal allows.
 pub(crate) fn table(headings: &[&str]) -> Table {
     let mut table = Table::new();
@@ -53,6 +57,13 @@ pub(crate) fn config(format: Format) -> Result<(), Failure> {
         return json(&rows);
     }
     let mut table = table(&["Setting", "Environment", "Meaning"]);
+    if table.width().is_some_and(|width| width < WIDE) {
+        let rows: Vec<String> = settings
+            .iter()
+            .map(|(key, env, doc)| format!("{key}  {env}\n    {doc}"))
+            .collect();
+        return line(&rows.join("\n"));
+    }
     for (key, env, doc) in settings {
         table.add_row([key, env, doc.to_owned()]);
     }
@@ -95,5 +106,22 @@ pub(crate) fn runs(report: &Report) -> String {
             Cell::new(why),
         ]);
     }
-    table.to_string()
+    // Numbers and states stay whole; evaluator and reason share what is left.
+    for column in [0, 2, 3, 4, 5] {
+        if let Some(column) = table.column_mut(column) {
+            column.set_constraint(ColumnConstraint::ContentWidth);
+        }
+    }
+    if table.width().is_none_or(|width| width >= WIDE) {
+        return table.to_string();
+    }
+    // The reasons need whole lines.
+    if let Some(column) = table.column_mut(6) {
+        column.set_constraint(ColumnConstraint::Hidden);
+    }
+    let mut text = table.to_string();
+    for run in report.runs.iter().filter(|run| !run.message.is_empty()) {
+        text.push_str(&format!("\nrun {}: {}", run.run_id, run.message));
+    }
+    text
 }

@@ -5,6 +5,7 @@ use std::io::IsTerminal as _;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
+use ringdown_domain::dial::Stage;
 use ringdown_domain::run::Status;
 use ringdown_observer::{RunKey, RunView};
 
@@ -21,6 +22,8 @@ struct Shown {
     states: usize,
     /// The state it was in.
     status: Status,
+    /// Whether it was told that no call was placed.
+    trouble: bool,
 }
 
 impl Progress {
@@ -55,9 +58,18 @@ impl Progress {
             }
             self.say(&text);
         }
+        let told = self.shown.get(&key).is_some_and(|known| known.trouble);
+        let trouble = dial_trouble(view);
+        if let Some(trouble) = trouble.as_ref().filter(|_| !told) {
+            self.say(&format!("📵 {label}, Phone: {}: {trouble}", view.number));
+        }
         let Some(status) = view.status else { return };
-        let states = view.entered.len();
-        self.shown.insert(key, Shown { states, status });
+        let shown = Shown {
+            states: view.entered.len(),
+            status,
+            trouble: trouble.is_some(),
+        };
+        self.shown.insert(key, shown);
         let up = self.count(|status| matches!(status, Status::Pending | Status::InProgress));
         self.bar.set_message(format!("{up} being called"));
         let done = self.count(Status::is_terminal);
@@ -86,6 +98,17 @@ impl Progress {
 impl Drop for Progress {
     fn drop(&mut self) {
         self.bar.finish_and_clear();
+    }
+}
+
+/// What went wrong when a run was dialed, if that is known.
+pub(crate) fn dial_trouble(view: &RunView) -> Option<String> {
+    let dial = view.dial.as_ref()?;
+    match dial.stage {
+        Stage::NotPlaced => Some(format!("no call was placed: {}", dial.detail)),
+        Stage::Ambiguous => Some(format!("maybe no call was placed: {}", dial.detail)),
+        Stage::Settled => Some(format!("the dialer vanished: {}", dial.detail)),
+        Stage::Claimed | Stage::Intended | Stage::Placed => None,
     }
 }
 

@@ -1,8 +1,9 @@
 //! Starts the roles of a deployment in this process, and ends them in the right order.
 
-use std::fs::File;
+use std::fs::{DirBuilder, File};
 use std::io::Write as _;
 use std::net::SocketAddr;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -71,7 +72,7 @@ pub(crate) struct Running {
     scorer: Option<Scorer>,
     nats: Option<NatsServer>,
     drain: Duration,
-    _lock: File,
+    _locks: Vec<File>,
 }
 
 struct Platform {
@@ -96,7 +97,7 @@ impl RecordingSink for Sink {
 /// Starts `roles`.
 pub(crate) async fn start(config: &Config, roles: &[Role]) -> Result<Running, Failure> {
     let has = |role| roles.contains(&role);
-    let lock = lock_folder(&config.data_dir)?;
+    let locks = lock_folder(config, roles)?;
     let registry = Registry::new();
     let (nats, nats_url) = nats(config).await?;
     let bus = Bus::connect(&ringdown_bus::Options {
@@ -123,7 +124,7 @@ pub(crate) async fn start(config: &Config, roles: &[Role]) -> Result<Running, Fa
         scorer: None,
         nats,
         drain: config.drain,
-        _lock: lock,
+        _locks: locks,
     };
     if has(Role::Observer) {
         let options = ringdown_observer::Options {
@@ -156,12 +157,17 @@ pub(crate) async fn start(config: &Config, roles: &[Role]) -> Result<Running, Fa
     Ok(running)
 }
 
-/// Two processes on one data folder would destroy each other's streams.
-fn lock_folder(folder: &Path) -> Result<File, Failure> {
-    let lock = || -> anyhow::Result<File> {
-        std::fs::create_dir_all(folder)
-            .with_context(|| format!("failed to create the data folder {}", folder.display()))?;
-        let path = folder.join("lock");
+/// Makes the data folder, readable by its owner only, and takes what no two processes may share in
+/// it: the streams of an own NATS server, and the keys and the database of the platform. The testing
+/// agent guards its recordings itself.
+fn lock_folder(config: &Config, roles: &[Role]) -> Result<Vec<File>, Failure> {
+    let folder = &config.data_dir;
+    let owned = [
+        (config.nats_url.is_none(), "lock"),
+        (roles.contains(&Role::Platform), "platform.lock"),
+    ];
+    let lock = |name: &str| -> anyhow::Result<File> {
+        let path = folder.join(name);
         let file =
             File::create(&path).with_context(|| format!("failed to create {}", path.display()))?;
         file.try_lock().map_err(|_| {
@@ -172,7 +178,16 @@ fn lock_folder(folder: &Path) -> Result<File, Failure> {
         })?;
         Ok(file)
     };
-    lock().map_err(Failure::unavailable)
+    let locks = || -> anyhow::Result<Vec<File>> {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)
+            .with_context(|| format!("failed to create the data folder {}", folder.display()))?;
+        let owned = owned.into_iter().filter(|(owns, _)| *owns);
+        owned.map(|(_, name)| lock(name)).collect()
+    };
+    locks().map_err(Failure::unavailable)
 }
 
 async fn nats(config: &Config) -> Result<(Option<NatsServer>, String), Failure> {
@@ -356,7 +371,6 @@ async fn admin_key(config: &Config, store: &Sqlite) -> Result<String, Failure> {
 }
 
 fn write_private(path: &PathBuf, text: &str) -> std::io::Result<()> {
-    use std::os::unix::fs::OpenOptionsExt as _;
     let mut file = std::fs::OpenOptions::new()
         .write(true)
         .create_new(true)

@@ -1,6 +1,7 @@
 //! `ringdown run`: scheduler, poller, dialer and observer against any service that speaks the API.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 
 use prometheus::Registry;
@@ -9,7 +10,7 @@ use ringdown_bus::{Bus, From, NatsServer, ServerOptions, find_nats_server};
 use ringdown_carrier::Routes;
 use ringdown_client::Client;
 use ringdown_dialer::Dialer;
-use ringdown_domain::Team;
+use ringdown_domain::{E164, Team};
 use ringdown_observer::report::{MetricReport, Report, RunReport, TurnReport};
 use ringdown_observer::{Observer, RunKey};
 use ringdown_poller::Poller;
@@ -20,7 +21,7 @@ use crate::attempts;
 use crate::cli::{Format, Run};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::print;
-use crate::progress::Progress;
+use crate::progress::{Progress, dial_trouble};
 use crate::roles::route_specs;
 use crate::up::Signals;
 
@@ -76,9 +77,17 @@ pub(crate) async fn run(run: Run, format: Format) -> Outcome {
     let mut specs = BTreeMap::new();
     specs.extend(run.dial.clone().map(|spec| (ROUTE.to_owned(), spec)));
     let specs = route_specs(specs.iter())?;
+    if let Some(from) = &run.from {
+        from.parse::<E164>()
+            .map_err(|error| Failure::usage(format!("--from {from}: {error}")))?;
+    }
+    for path in run.junit.iter().chain(&run.html) {
+        can_be_written(path)?;
+    }
     // From here on a signal must not leave runs behind that nobody watches.
     let mut signals = Signals::listen()?;
-    let own = OwnBus::open(run.nats_url.clone()).await?;
+    let nats_url = run.nats_url.clone().filter(|url| !url.is_empty());
+    let own = OwnBus::open(nats_url).await?;
     let outcome = with_bus(&run, &client, &own.bus, &specs, format, &mut signals).await;
     own.close().await;
     outcome
@@ -101,7 +110,7 @@ async fn with_bus(
         .map_err(Failure::unavailable)?;
     let options = ringdown_dialer::Options {
         team: Some(team.clone()),
-        concurrency: run.dial_concurrency,
+        concurrency: run.dial_concurrency.into(),
         ack_wait: Duration::from_secs(10),
         min_ring: Duration::from_secs(2),
         routes,
@@ -133,12 +142,48 @@ async fn with_bus(
             .map_or_else(String::new, |_| ROUTE.to_owned()),
         from: run.from.clone(),
     };
-    let Some(triggered) = trigger_unless_given_up(client, bus, &plan, signals).await? else {
-        return Ok(Exit::Interrupted);
+    let followed = match trigger_unless_given_up(client, bus, &plan, signals).await {
+        Ok(Some(triggered)) => {
+            let ended = follow(run, &observer, &team, &triggered, signals).await;
+            ended.map(|ended| Some((triggered, ended)))
+        }
+        Ok(None) => Ok(None),
+        Err(failure) => Err(failure),
     };
-    let ended = follow(run, &observer, &team, &triggered, signals).await?;
-    poller.stop().await;
-    dialer.drain(Duration::from_secs(5)).await;
+    // Calls of runs that are given up are not waited for.
+    let patience = match &followed {
+        Ok(Some((_, Ended::All))) => Duration::from_secs(5),
+        _ => Duration::ZERO,
+    };
+    let finished = async {
+        poller.stop().await;
+        dialer.drain(patience).await;
+        match followed? {
+            Some((triggered, ended)) => {
+                finish(run, client, &observer, &team, &triggered, ended, format).await
+            }
+            None => Ok(Exit::Interrupted),
+        }
+    };
+    tokio::select! {
+        outcome = finished => outcome,
+        () = signals.next() => {
+            eprintln!("interrupted before the end: runs and calls may go on");
+            Ok(Exit::Interrupted)
+        }
+    }
+}
+
+/// Ends what has not ended, and reports.
+async fn finish(
+    run: &Run,
+    client: &Client,
+    observer: &Observer,
+    team: &Team,
+    triggered: &Triggered,
+    ended: Ended,
+    format: Format,
+) -> Outcome {
     if ended != Ended::All {
         eprintln!("ending what is left of result {}", triggered.result.id);
         client
@@ -150,7 +195,7 @@ async fn with_bus(
         .result(triggered.result.id)
         .await
         .map_err(attempts::failure)?;
-    let report = report(&observer, &team, &triggered, &result);
+    let report = report(observer, team, triggered, &result);
     show(run, &report, &result, format)?;
     Ok(match ended {
         Ended::Interrupted => Exit::Interrupted,
@@ -262,6 +307,14 @@ fn report(
         if let Some(known) = result.runs.get(&run.id.to_string()) {
             complete(&mut report, known);
         }
+        if report.success.is_none()
+            && let Some(trouble) = dial_trouble(&view)
+        {
+            let told = std::mem::replace(&mut report.message, trouble);
+            if !told.is_empty() {
+                report.message.push_str(&format!(" ({told})"));
+            }
+        }
         report
     });
     Report {
@@ -330,8 +383,36 @@ fn complete(report: &mut RunReport, run: &WireRun) {
     }
 }
 
+/// Finds out before anything is triggered what would fail when all is over.
+fn can_be_written(path: &Path) -> Result<(), Failure> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    if !folder.is_dir() || path.is_dir() {
+        return Err(Failure::usage(format!(
+            "no report can be written to {}: name a file in a folder that exists",
+            path.display()
+        )));
+    }
+    Ok(())
+}
+
 fn show(run: &Run, report: &Report, result: &ResultDetail, format: Format) -> Result<(), Failure> {
-    let write = |path: &std::path::Path, text: String| {
+    if format == Format::Json {
+        print::json(report)?;
+    } else {
+        print::line(&print::runs(report))?;
+        let totals = report.totals();
+        print::line(&format!(
+            "result {}: {} of {} runs passed ({} %)",
+            result.id,
+            totals.passed,
+            report.runs.len(),
+            result.success_rate
+        ))?;
+    }
+    let write = |path: &Path, text: String| {
         std::fs::write(path, text).map_err(|error| {
             let error = anyhow::Error::new(error);
             Failure::unavailable(error.context(format!("failed to write {}", path.display())))
@@ -343,16 +424,5 @@ fn show(run: &Run, report: &Report, result: &ResultDetail, format: Format) -> Re
     if let Some(path) = &run.html {
         write(path, report.html())?;
     }
-    if format == Format::Json {
-        return print::json(report);
-    }
-    print::line(&print::runs(report))?;
-    let totals = report.totals();
-    print::line(&format!(
-        "result {}: {} of {} runs passed ({} %)",
-        result.id,
-        totals.passed,
-        report.runs.len(),
-        result.success_rate
-    ))
+    Ok(())
 }

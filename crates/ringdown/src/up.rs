@@ -20,7 +20,9 @@ pub(crate) fn load(settings: &Settings) -> Result<Config, Failure> {
         .collect();
     let env = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    Config::load(settings.config.as_deref(), env, &flags).map_err(|problems| {
+    let file = settings.config.as_deref();
+    let file = file.filter(|path| !path.as_os_str().is_empty());
+    Config::load(file, env, &flags).map_err(|problems| {
         Failure::usage(format!("failed to configure:\n  {}", problems.join("\n  ")))
     })
 }
@@ -49,6 +51,11 @@ impl Signals {
 }
 
 pub(crate) async fn up(config: &Config, roles: &[Role], format: Format) -> Outcome {
+    if config.nats_url.is_none() && !roles.contains(&Role::Platform) {
+        return Err(Failure::usage(
+            "these roles hear of work from the platform: name its NATS server with --nats-url",
+        ));
+    }
     let mut signals = Signals::listen()?;
     let mut running = tokio::select! {
         started = Box::pin(roles::start(config, roles)) => started?,

@@ -207,6 +207,9 @@ pub trait Store: Send + Sync + 'static {
     /// Writes an attempt to the ledger. A second attempt with the same kind and `attempt_id`
     /// updates the first.
     async fn record_attempt(&self, attempt: NewAttempt) -> Result<()>;
+    /// Writes down a call that the testing agent refused by itself, and ends the run that it may have
+    /// been matched to meanwhile. The call is never matched after this.
+    async fn refuse_call(&self, attempt: NewAttempt, now: Timestamp) -> Result<Option<Transition>>;
     /// Attempts, newest first.
     async fn attempts(
         &self,

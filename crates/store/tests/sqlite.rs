@@ -65,6 +65,7 @@ conforms! {
     limits::the_queue_says_what_each_run_waits_for,
     limits::a_lowered_limit_admits_nothing_until_there_is_room,
     matching::one_run_is_given_to_exactly_one_of_many_calls,
+    matching::a_call_that_was_refused_meanwhile_ends_its_run,
     matching::asking_again_about_a_call_gives_the_same_answer,
     matching::a_call_gets_no_second_run_when_its_first_is_over,
     matching::every_refusal_is_explained_in_the_ledger,

@@ -24,7 +24,7 @@ use crate::script::Plan;
 use crate::service::Context;
 
 /// How long the platform may take to answer, each time it is asked.
-const MATCH_DEADLINE: Duration = Duration::from_secs(2);
+const MATCH_DEADLINE: Duration = Duration::from_secs(5);
 /// Between the two times: a platform that restarts is back soon.
 const MATCH_PAUSE: Duration = Duration::from_millis(250);
 /// How long rendering the prompts may take before the call has to be refused.
@@ -110,6 +110,7 @@ pub(crate) fn request(call: &IncomingCall, decided: Option<Verdict>) -> MatchReq
         decided_verdict: decided
             .map(|verdict| verdict.to_string())
             .unwrap_or_default(),
+        given_up: false,
     }
 }
 
@@ -136,6 +137,12 @@ pub(crate) async fn serve(context: Arc<Context>, call: IncomingCall, slot: Slot)
             if let Some(times) = context.platform_absent.due() {
                 warn!(%error, times, "calls were refused because the platform did not answer");
             }
+            let entry = MatchRequest {
+                decided_verdict: Verdict::AtCapacity.to_string(),
+                given_up: true,
+                ..request
+            };
+            context.ledger.report(entry);
             return refuse(call, 503, "the platform did not answer").await;
         }
     };

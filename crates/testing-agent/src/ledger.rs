@@ -18,6 +18,10 @@ use crate::seldom::Seldom;
 const WAITING: usize = 256;
 /// How long the platform may take to write one down.
 const DEADLINE: Duration = Duration::from_secs(2);
+/// Tries to report a call that was refused because the platform did not answer, and the pause between
+/// them: the platform may have matched it all the same, and then its run waits for a call that is gone.
+const GIVEN_UP_TRIES: u32 = 120;
+const GIVEN_UP_PAUSE: Duration = Duration::from_secs(1);
 /// Reports of untrusted sources per second at most.
 const UNTRUSTED_PER_SECOND: u32 = 4;
 
@@ -90,11 +94,28 @@ pub(crate) async fn write(
 ) {
     let seldom = Seldom::default();
     while let Some(entry) = entries.recv().await {
-        if let Err(error) = bus.match_call(&entry, DEADLINE).await {
+        let tries = if entry.given_up { GIVEN_UP_TRIES } else { 1 };
+        if let Err(error) = write_down(&bus, &entry, tries).await {
             metrics.unreported.inc();
             if let Some(times) = seldom.due() {
                 warn!(%error, times, verdict = entry.decided_verdict, "a refused call is missing in the ledger");
             }
+        }
+    }
+}
+
+async fn write_down(
+    bus: &Bus,
+    entry: &MatchRequest,
+    tries: u32,
+) -> Result<(), ringdown_bus::Error> {
+    let mut tried = 0;
+    loop {
+        tried += 1;
+        match bus.match_call(entry, DEADLINE).await {
+            Ok(_) => return Ok(()),
+            Err(error) if tried >= tries => return Err(error),
+            Err(_) => tokio::time::sleep(GIVEN_UP_PAUSE).await,
         }
     }
 }

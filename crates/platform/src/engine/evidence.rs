@@ -96,10 +96,7 @@ fn refused(run: &Run, attempt: &Attempt) -> Option<(u8, String)> {
         Verdict::TooEarly => (3, "arrived before the run was pending".to_owned()),
         Verdict::TooLate => (4, "arrived after the dial window had closed".to_owned()),
         Verdict::Duplicate => (5, "arrived while another call was up".to_owned()),
-        Verdict::AtCapacity => (
-            6,
-            "was refused because the testing agent was full".to_owned(),
-        ),
+        Verdict::AtCapacity => (6, "was refused for want of capacity".to_owned()),
         Verdict::UntrustedSource => (
             7,
             format!("came from {}, which is no trusted trunk", row.source),

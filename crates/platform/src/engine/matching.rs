@@ -113,33 +113,37 @@ async fn record(
     verdict: Verdict,
 ) -> Result<MatchReply, Error> {
     let explanation = match verdict {
+        Verdict::AtCapacity if request.given_up => {
+            "the platform did not answer in time, so the testing agent refused the call"
+        }
         Verdict::AtCapacity => "the testing agent had no capacity for one more call",
         Verdict::UntrustedSource => "the call came from an address outside the trunk list",
         _ => "the testing agent refused the call",
     };
     let sip_status = verdict.sip_status();
-    engine
-        .0
-        .store
-        .record_attempt(NewAttempt {
-            attempt_id: request.call_id.clone(),
-            kind: AttemptKind::Invite,
-            at: now(),
-            verdict: verdict.to_string(),
-            org: None,
-            run: None,
-            nearest: false,
-            from_raw: request.from_raw.clone(),
-            from: call.from.ok(),
-            to_raw: request.to_raw.clone(),
-            to: call.to.ok(),
-            source: request.source.clone(),
-            sip_call_id: request.sip_call_id.clone(),
-            response: sip_status,
-            explanation: explanation.to_owned(),
-            route: String::new(),
-        })
-        .await?;
+    let attempt = NewAttempt {
+        attempt_id: request.call_id.clone(),
+        kind: AttemptKind::Invite,
+        at: now(),
+        verdict: verdict.to_string(),
+        org: None,
+        run: None,
+        nearest: false,
+        from_raw: request.from_raw.clone(),
+        from: call.from.ok(),
+        to_raw: request.to_raw.clone(),
+        to: call.to.ok(),
+        source: request.source.clone(),
+        sip_call_id: request.sip_call_id.clone(),
+        response: sip_status,
+        explanation: explanation.to_owned(),
+        route: String::new(),
+    };
+    let lost = engine.0.store.refuse_call(attempt, now()).await?;
+    if let Some(transition) = lost {
+        warn!(run = %transition.run.id, "a run lost its call, which was refused before it was known to be matched");
+        engine.follow_up(&transition);
+    }
     Ok(MatchReply {
         verdict: verdict.to_string(),
         explanation: explanation.to_owned(),

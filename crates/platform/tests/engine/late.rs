@@ -9,7 +9,9 @@ use ringdown_domain::run::{Event, Status};
 use ringdown_domain::{CallId, RunId, Timestamp};
 use ringdown_store::{Arrival, RunPatch, Store};
 
-use crate::world::{CALLER, NUMBER, World, ended, number, scored};
+use ringdown_proto::v1::MatchRequest;
+
+use crate::world::{CALLER, NUMBER, World, ended, number, request, scored};
 
 /// A call that was answered at `then`.
 async fn answer(db: &dyn Store, name: &str, then: Timestamp) -> RunId {
@@ -28,6 +30,33 @@ async fn answer(db: &dyn Store, name: &str, then: Timestamp) -> RunId {
     };
     let matched = db.match_call(call, arrival, then).await.unwrap();
     matched.run.unwrap().id
+}
+
+/// The testing agent had given up waiting for an answer when the call was matched: its run hears of
+/// it instead of waiting for the deadline of a call that never was.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_given_up_while_it_was_matched_fails_its_run_at_once() {
+    let world = World::start().await;
+    world.limit(1).await;
+    let mut seen = world.transitions().await;
+    let runs = world.trigger(2).await.1;
+    let matched = world.arrives("call", CALLER, NUMBER).await;
+    assert_eq!(matched.run_id, runs[0].id.0);
+    let given_up = MatchRequest {
+        decided_verdict: "at_capacity".to_owned(),
+        given_up: true,
+        ..request("call", CALLER, NUMBER)
+    };
+    world.ask(&given_up).await;
+    let over = seen.until(runs[0].id, Status::Failed).await;
+    assert!(!over.error_message.is_empty());
+    seen.until(runs[1].id, Status::Pending).await;
+    let rows = world.attempts().await;
+    assert!(
+        rows[0].row.explanation.contains("did not answer in time"),
+        "{rows:?}"
+    );
+    world.close().await;
 }
 
 /// The platform was away until long after the deadlines of a live run and of one being scored. What

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use ringdown_domain::attempt::Verdict;
+use ringdown_domain::call::EndedReason;
 use ringdown_domain::matching::{Candidate, IncomingCall, Judgement, judge};
 use ringdown_domain::run::{Event, Status};
 use ringdown_domain::{CallId, E164, OrganisationId, RunId, Timestamp};
@@ -12,7 +13,7 @@ use super::ledger::insert;
 use super::rows::{from_json, status, window};
 use super::runs::{apply, load};
 use super::tenancy::reject;
-use crate::{Arrival, AttemptKind, Matched, NewAttempt, Reject, Result, Run, RunPatch};
+use crate::{Arrival, AttemptKind, Matched, NewAttempt, Reject, Result, Run, RunPatch, Transition};
 
 /// Finished runs are still an explanation for this long.
 const RECENT: Duration = Duration::from_secs(15 * 60);
@@ -114,7 +115,10 @@ pub(super) async fn match_call(
         }
         Err(_) => (None, Vec::new()),
     };
-    let over = over(&call.call, &runs);
+    let over = match refused_before(&mut tx, &call.call).await? {
+        Some(refused) => Some(refused),
+        None => over(&call.call, &runs),
+    };
     let mut judgement = match &over {
         Some(over) => over.clone(),
         None => judge(&call, owner.is_some(), &runs, now),
@@ -166,6 +170,50 @@ pub(super) async fn match_call(
         run,
         reject: treatment,
     })
+}
+
+/// A call that the testing agent refused while the question about it was on its way.
+async fn refused_before(db: &mut SqliteConnection, call: &CallId) -> Result<Option<Judgement>> {
+    let explanation: Option<String> = sqlx::query_scalar(
+        "SELECT explanation FROM attempts \
+         WHERE kind = 'invite' AND attempt_id = $1 AND verdict = 'at_capacity'",
+    )
+    .bind(&call.0)
+    .fetch_optional(db)
+    .await?;
+    Ok(explanation.map(|explanation| Judgement {
+        verdict: Verdict::AtCapacity,
+        run: None,
+        explanation,
+    }))
+}
+
+/// See [`crate::Store::refuse_call`].
+pub(super) async fn refuse(
+    db: &Sqlite,
+    mut attempt: NewAttempt,
+    now: Timestamp,
+) -> Result<Option<Transition>> {
+    let mut tx = db.write().await?;
+    let run: Option<i64> =
+        sqlx::query_scalar("SELECT id FROM runs WHERE call_id = $1 AND status = 'in_progress'")
+            .bind(&attempt.attempt_id)
+            .fetch_optional(&mut *tx)
+            .await?;
+    let mut transition = None;
+    if let Some(id) = run {
+        let run = load(&mut tx, RunId(id)).await?;
+        attempt.org = Some(run.org);
+        attempt.run = Some(run.id);
+        let ended = Event::CallEnded {
+            call: CallId(attempt.attempt_id.clone()),
+            ended: EndedReason::CallFailed,
+        };
+        transition = Some(apply(&mut tx, run, ended, RunPatch::default(), now).await?);
+    }
+    insert(&mut tx, &attempt).await?;
+    tx.commit().await?;
+    Ok(transition)
 }
 
 /// A call that is asked about again after its run has moved on: it belongs to that run, so no other

@@ -262,6 +262,10 @@ impl Store for Sqlite {
         runs::batches(self, org, agent, page).await
     }
 
+    async fn refuse_call(&self, attempt: NewAttempt, now: Timestamp) -> Result<Option<Transition>> {
+        matching::refuse(self, attempt, now).await
+    }
+
     async fn record_attempt(&self, attempt: NewAttempt) -> Result<()> {
         ledger::record(self, attempt).await
     }

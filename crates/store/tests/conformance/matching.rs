@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use ringdown_domain::attempt::Verdict;
 use ringdown_domain::run::{State, Status};
-use ringdown_store::{AttemptFilter, AttemptKind, Reject};
+use ringdown_store::{AttemptFilter, AttemptKind, NewAttempt, Reject};
 
 use super::{Db, PAGE, Team, arrival, at, cancelled, number, team, transition, whole_outbox};
 
@@ -48,6 +48,65 @@ pub async fn one_run_is_given_to_exactly_one_of_many_calls(db: Db) {
     let entered = whole_outbox(&db).await;
     let live = entered.iter().filter(|r| r.status == Status::InProgress);
     assert_eq!(live.count(), 1);
+}
+
+fn refused(name: &str) -> NewAttempt {
+    NewAttempt {
+        attempt_id: name.to_owned(),
+        kind: AttemptKind::Invite,
+        at: at(2),
+        verdict: Verdict::AtCapacity.to_string(),
+        org: None,
+        run: None,
+        nearest: false,
+        from_raw: String::new(),
+        from: None,
+        to_raw: String::new(),
+        to: None,
+        source: "192.0.2.1:5060".to_owned(),
+        sip_call_id: String::new(),
+        response: Some(503),
+        explanation: "refused".to_owned(),
+        route: String::new(),
+    }
+}
+
+/// The caller was sent away while its call was being matched: the run does not wait for it, and the
+/// call is not matched afterwards.
+pub async fn a_call_that_was_refused_meanwhile_ends_its_run(db: Db) {
+    let team = team(&db, "team").await;
+    let (first, second) = (team.pending(at(0)).await, team.pending(at(0)).await);
+    let matched = team.call("call", at(1)).await;
+    assert_eq!(matched.run.unwrap().id, first.id);
+    let lost = db.refuse_call(refused("call"), at(2)).await.unwrap();
+    let lost = lost.unwrap();
+    assert_eq!((lost.run.id, lost.run.status()), (first.id, Status::Failed));
+    let again = db.refuse_call(refused("call"), at(3)).await.unwrap();
+    assert!(again.is_none());
+    for (name, known) in [("call", true), ("early", false)] {
+        if !known {
+            // The refusal overtakes the question.
+            assert!(
+                db.refuse_call(refused(name), at(3))
+                    .await
+                    .unwrap()
+                    .is_none()
+            );
+        }
+        let late = team.call(name, at(4)).await;
+        assert_eq!(late.verdict(), Verdict::AtCapacity, "{name}");
+    }
+    let other = db.run(team.org.id, second.id).await.unwrap();
+    assert_eq!(other.status(), Status::Pending);
+    let rows = ledger(&team).await;
+    let row = rows
+        .iter()
+        .find(|row| row.row.attempt_id == "call")
+        .unwrap();
+    assert_eq!(
+        (row.row.verdict.as_str(), row.row.run),
+        ("at_capacity", Some(first.id))
+    );
 }
 
 /// A call asked about again gets the same answer and no second ledger row.
