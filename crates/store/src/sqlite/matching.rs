@@ -174,16 +174,16 @@ pub(super) async fn match_call(
 
 /// A call that the testing agent refused while the question about it was on its way.
 async fn refused_before(db: &mut SqliteConnection, call: &CallId) -> Result<Option<Judgement>> {
-    let explanation: Option<String> = sqlx::query_scalar(
-        "SELECT explanation FROM attempts \
+    let refused: Option<(String, Option<i64>)> = sqlx::query_as(
+        "SELECT explanation, run_id FROM attempts \
          WHERE kind = 'invite' AND attempt_id = $1 AND verdict = 'at_capacity'",
     )
     .bind(&call.0)
     .fetch_optional(db)
     .await?;
-    Ok(explanation.map(|explanation| Judgement {
+    Ok(refused.map(|(explanation, run)| Judgement {
         verdict: Verdict::AtCapacity,
-        run: None,
+        run: run.map(RunId),
         explanation,
     }))
 }
@@ -195,21 +195,22 @@ pub(super) async fn refuse(
     now: Timestamp,
 ) -> Result<Option<Transition>> {
     let mut tx = db.write().await?;
-    let run: Option<i64> =
-        sqlx::query_scalar("SELECT id FROM runs WHERE call_id = $1 AND status = 'in_progress'")
-            .bind(&attempt.attempt_id)
-            .fetch_optional(&mut *tx)
-            .await?;
+    let run: Option<i64> = sqlx::query_scalar("SELECT id FROM runs WHERE call_id = $1")
+        .bind(&attempt.attempt_id)
+        .fetch_optional(&mut *tx)
+        .await?;
     let mut transition = None;
     if let Some(id) = run {
         let run = load(&mut tx, RunId(id)).await?;
         attempt.org = Some(run.org);
         attempt.run = Some(run.id);
-        let ended = Event::CallEnded {
-            call: CallId(attempt.attempt_id.clone()),
-            ended: EndedReason::CallFailed,
-        };
-        transition = Some(apply(&mut tx, run, ended, RunPatch::default(), now).await?);
+        if run.status() == Status::InProgress {
+            let ended = Event::CallEnded {
+                call: CallId(attempt.attempt_id.clone()),
+                ended: EndedReason::CallFailed,
+            };
+            transition = Some(apply(&mut tx, run, ended, RunPatch::default(), now).await?);
+        }
     }
     insert(&mut tx, &attempt).await?;
     tx.commit().await?;
