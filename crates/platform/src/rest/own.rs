@@ -8,6 +8,8 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use ringdown_api::{Page as WirePage, PhoneNumber as WireNumber, own as wire};
 use ringdown_bus::now;
+use ringdown_domain::attempt::Verdict;
+use ringdown_domain::dial::Stage;
 use ringdown_domain::{AgentId, PhoneNumberId, ProjectId, RunId, Team};
 use ringdown_store::{
     Attempt, AttemptFilter, AttemptKind, Error as StoreError, NewOrganisation, NewPhoneNumber,
@@ -96,10 +98,18 @@ pub(super) async fn attempts(
                 .ok_or_else(|| Failure::field("kind", "Expected invite or dial."))
         })
         .transpose()?;
+    let verdict = asked.query("verdict");
+    if let Some(text) = verdict
+        && Verdict::parse(text).is_none()
+        && Stage::parse(text).is_none()
+    {
+        let message = format!("There is no verdict {text:?}; caller_id_mismatch is one.");
+        return Err(Failure::field("verdict", message));
+    }
     let filter = AttemptFilter {
         run: asked.query_id("run_id")?.map(RunId),
         kind,
-        verdict: asked.query("verdict").map(str::to_owned),
+        verdict: verdict.map(str::to_owned),
         refused: asked.query("refused") == Some("true"),
     };
     let org = asked.principal.org;

@@ -152,6 +152,7 @@ async fn filters_select_what_they_say() {
             "result_id",
         ),
         (format!("{OWN}/attempts/?kind=call"), "kind"),
+        (format!("{OWN}/attempts/?verdict=bogus"), "verdict"),
         (format!("{OWN}/attempts/?run_id=x"), "run_id"),
     ] {
         us.try_get(&query).await.names(field);
