@@ -3,6 +3,7 @@ use std::time::Duration;
 use async_nats::connection::State;
 use async_nats::jetstream::{self, context::ContextBuilder};
 
+use crate::unusable::Unusable;
 use crate::{Error, Stream};
 
 /// Longest wait for the server to store one fact or answer one request.
@@ -36,6 +37,7 @@ pub struct Bus {
     pub(crate) client: async_nats::Client,
     pub(crate) jetstream: jetstream::Context,
     pub(crate) producer: String,
+    pub(crate) unusable: Unusable,
 }
 
 impl Bus {
@@ -86,6 +88,7 @@ impl Bus {
             client,
             jetstream,
             producer: options.name.clone(),
+            unusable: Unusable::default(),
         };
         for stream in Stream::ALL {
             bus.jetstream
@@ -102,6 +105,11 @@ impl Bus {
     /// Whether the connection is up right now; for health checks, not for decisions.
     pub fn is_connected(&self) -> bool {
         self.client.connection_state() == State::Connected
+    }
+
+    /// Messages that this connection received and could not use.
+    pub fn unusable_messages(&self) -> u64 {
+        self.unusable.count()
     }
 
     /// The name this process publishes under.

@@ -8,6 +8,7 @@ use ringdown_proto::v1::Envelope;
 use tracing::{debug, warn};
 
 use crate::connection::DEADLINE;
+use crate::unusable::Unusable;
 use crate::{Bus, Error, Stream, trace};
 
 /// How long one request for facts stands at the server.
@@ -57,6 +58,7 @@ pub struct Workers {
     consumer: PullConsumer,
     options: WorkersOptions,
     messages: Option<Messages>,
+    unusable: Unusable,
 }
 
 /// A fact to work on. Dropped without an answer, it is delivered again after `ack_wait`.
@@ -97,6 +99,7 @@ impl Bus {
             consumer,
             options,
             messages: None,
+            unusable: self.unusable.clone(),
         })
     }
 
@@ -134,6 +137,7 @@ impl Bus {
             .map_err(|error| failed(error.to_string()))?;
         Ok(Observer {
             messages: Box::pin(messages.map(|item| item.map_err(Into::into))),
+            unusable: self.unusable.clone(),
         })
     }
 
@@ -157,7 +161,10 @@ impl Bus {
             .await
             .map_err(|_| failed("the server did not answer in time".to_owned()))?
             .map_err(|error| failed(error.to_string()))?;
-        Ok(Watch { subscriber })
+        Ok(Watch {
+            subscriber,
+            unusable: self.unusable.clone(),
+        })
     }
 }
 
@@ -180,7 +187,7 @@ impl Workers {
             };
             match tokio::time::timeout(REQUEST_OVER, messages.next()).await {
                 Ok(Some(Ok(message))) => {
-                    if let Some(delivery) = read(message).await {
+                    if let Some(delivery) = read(message, &self.unusable).await {
                         return delivery;
                     }
                 }
@@ -212,7 +219,7 @@ async fn request(consumer: &PullConsumer, batch: usize) -> Result<Messages, Stri
 }
 
 /// Unusable messages are terminated, so that they are not delivered for ever.
-async fn read(message: jetstream::Message) -> Option<Delivery> {
+async fn read(message: jetstream::Message, unusable: &Unusable) -> Option<Delivery> {
     match ringdown_proto::decode(&message.payload) {
         Ok(envelope) => Some(Delivery {
             delivered: message
@@ -223,7 +230,7 @@ async fn read(message: jetstream::Message) -> Option<Delivery> {
             message,
         }),
         Err(error) => {
-            warn!(subject = %message.subject, %error, "dropped an unusable fact");
+            unusable.dropped(&message.subject, &error);
             if let Err(error) = message.ack_with(AckKind::Term).await {
                 warn!(%error, "an unusable fact will be delivered again");
             }
@@ -306,6 +313,7 @@ pub struct Observed {
 /// Facts of a stream, in order.
 pub struct Observer {
     messages: Messages,
+    unusable: Unusable,
 }
 
 impl Observer {
@@ -328,7 +336,7 @@ impl Observer {
             match ringdown_proto::decode(&message.payload) {
                 Ok(envelope) => return Some(Ok(Observed { sequence, envelope })),
                 Err(error) => {
-                    warn!(subject = %message.subject, %error, "skipped an unusable fact");
+                    self.unusable.dropped(&message.subject, &error);
                 }
             }
         }
@@ -338,6 +346,7 @@ impl Observer {
 /// Facts as they are published.
 pub struct Watch {
     subscriber: async_nats::Subscriber,
+    unusable: Unusable,
 }
 
 impl Watch {
@@ -348,7 +357,7 @@ impl Watch {
             match ringdown_proto::decode(&message.payload) {
                 Ok(envelope) => return Some(envelope),
                 Err(error) => {
-                    warn!(subject = %message.subject, %error, "skipped an unusable fact");
+                    self.unusable.dropped(&message.subject, &error);
                 }
             }
         }

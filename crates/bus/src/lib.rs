@@ -22,6 +22,7 @@ mod server;
 mod streams;
 pub mod subject;
 mod trace;
+mod unusable;
 
 pub use connection::{Bus, Options};
 pub use consume::{Delivery, From, Observed, Observer, Watch, Workers, WorkersOptions};

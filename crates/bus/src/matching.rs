@@ -3,7 +3,6 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use prost::Message as _;
 use ringdown_proto::v1::{MatchReply, MatchRequest};
-use tracing::warn;
 
 use crate::connection::DEADLINE;
 use crate::{Bus, Error, subject};
@@ -78,7 +77,8 @@ impl MatchCalls {
         loop {
             let message = self.subscriber.next().await?;
             let Some(reply) = message.reply else {
-                warn!("dropped a match request that wants no reply");
+                let why = "a match request has to name where its reply goes";
+                self.bus.unusable.dropped(&message.subject, &why);
                 continue;
             };
             match MatchRequest::decode(message.payload) {
@@ -89,7 +89,7 @@ impl MatchCalls {
                         reply,
                     });
                 }
-                Err(error) => warn!(%error, "dropped an unusable match request"),
+                Err(error) => self.bus.unusable.dropped(&message.subject, &error),
             }
         }
     }

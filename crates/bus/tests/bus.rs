@@ -186,6 +186,7 @@ async fn work_that_nobody_finished_comes_again_and_garbage_does_not() {
     let fact = transition(&world.bus, 3, Status::Pending);
     world.bus.publish(&fact, "3:1").await.unwrap();
     assert_eq!(run_of(&within(second.next()).await.envelope), 3);
+    assert_eq!(world.bus.unusable_messages(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use async_trait::async_trait;
-use prometheus::Registry;
+use prometheus::{IntGauge, Registry};
 use ringdown_bus::{Bus, From, NatsServer, ServerOptions, find_nats_server, now};
 use ringdown_carrier::{RouteSpec, Routes};
 use ringdown_dialer::Dialer;
@@ -283,7 +283,19 @@ async fn start_platform(config: &Config, running: &mut Running) -> Result<(), Fa
     let key = admin_key(config, &store).await?;
     let engine = Engine::new(Arc::new(store.clone()), running.bus.clone());
     let registry = running.registry.clone();
-    let health = Arc::new(Health::new(move || ringdown_telemetry::render(&registry)));
+    let unusable = IntGauge::new(
+        "ringdown_bus_unusable_messages",
+        "Messages from the bus that could not be used and were dropped since the start.",
+    )
+    .map_err(Failure::internal)?;
+    registry
+        .register(Box::new(unusable.clone()))
+        .map_err(Failure::internal)?;
+    let bus = running.bus.clone();
+    let health = Arc::new(Health::new(move || {
+        unusable.set(i64::try_from(bus.unusable_messages()).unwrap_or(i64::MAX));
+        ringdown_telemetry::render(&registry)
+    }));
     let listener = TcpListener::bind(config.http_listen)
         .await
         .with_context(|| format!("failed to listen on {} for HTTP", config.http_listen))
