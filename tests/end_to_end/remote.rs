@@ -3,8 +3,10 @@
 use ringdown_domain::run::Status;
 use serde_json::{Value, json};
 
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
+
 use crate::support::{
-    AGENT, Bench, Server, assert_scored, finished, ringdown, script, set_window, verdicts,
+    AGENT, Bench, Server, assert_scored, finished, ringdown, script, set_window, soon, verdicts,
 };
 
 /// The arguments that name the service and what to run.
@@ -141,6 +143,37 @@ async fn a_plan_that_cannot_work_triggers_nothing() {
 }
 
 #[tokio::test]
+async fn a_service_that_disappears_ends_the_command_with_what_was_seen() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::up(folder.path(), &["--voice", "tone"]).await;
+    let bench = Bench::build(&server.client, 1, None).await;
+    let mut arguments = target(&server, &bench);
+    arguments.extend(["--unanswered".to_owned(), "2".to_owned()]);
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let mut child = ringdown(&arguments).spawn().unwrap();
+    let mut err = BufReader::new(child.stderr.take().unwrap());
+    let mut told = String::new();
+    while !told.contains("waiting to be executed") {
+        let read = soon("progress", err.read_line(&mut told)).await.unwrap();
+        assert!(read > 0, "{told}");
+    }
+
+    server.signal(rustix::process::Signal::KILL);
+    server.ended().await;
+
+    let mut rest = String::new();
+    let (output, _) = tokio::join!(
+        soon("the end", child.wait_with_output()),
+        err.read_to_string(&mut rest)
+    );
+    let output = output.unwrap();
+    let out = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(3), "{out}\n{rest}");
+    assert!(rest.contains("has not answered for 2 s"), "{rest}");
+    assert!(out.contains(&bench.numbers[0]), "{out}");
+}
+
+#[tokio::test]
 async fn an_interrupted_command_ends_its_runs() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::up(folder.path(), &["--voice", "tone"]).await;
@@ -154,9 +187,7 @@ async fn an_interrupted_command_ends_its_runs() {
     let pid = rustix::process::Pid::from_raw(i32::try_from(child.id().unwrap()).unwrap()).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
 
-    let output = crate::support::soon("the end", child.wait_with_output())
-        .await
-        .unwrap();
+    let output = soon("the end", child.wait_with_output()).await.unwrap();
     assert_eq!(output.status.code(), Some(130));
     let (_, status) = facts.ended(1).await;
     assert_eq!(status, Status::Cancelled);

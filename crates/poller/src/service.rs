@@ -1,10 +1,11 @@
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ringdown_bus::{Bus, Delivery, Stream, Workers, WorkersOptions, subject};
 use ringdown_client::Client;
 use ringdown_domain::Team;
 use ringdown_proto::v1::envelope::Fact;
 use ringdown_proto::v1::{PlanFact, plan_fact};
+use tokio::sync::watch as watch_channel;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, warn};
@@ -23,6 +24,7 @@ const MAX_PLANS: usize = 100;
 /// Watches the plans of one service.
 pub struct Poller {
     stop: CancellationToken,
+    heard: Heard,
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -43,13 +45,20 @@ impl Poller {
             })
             .await?;
         let stop = CancellationToken::new();
+        let heard = Heard::default();
         let service = Service {
             bus: bus.clone(),
             team,
             client,
+            heard: heard.clone(),
         };
         let task = tokio::spawn(service.run(workers, stop.clone()));
-        Ok(Self { stop, task })
+        Ok(Self { stop, heard, task })
+    }
+
+    /// How long the service has not answered a look at its runs; since the start if it never has.
+    pub fn unanswered_for(&self) -> Duration {
+        self.heard.ago()
     }
 
     /// Stops watching; another poller goes on where this one stopped.
@@ -61,11 +70,32 @@ impl Poller {
     }
 }
 
+/// When the service last answered. Clones share it.
+#[derive(Clone, Debug)]
+pub(crate) struct Heard(watch_channel::Sender<Instant>);
+
+impl Default for Heard {
+    fn default() -> Self {
+        Self(watch_channel::Sender::new(Instant::now()))
+    }
+}
+
+impl Heard {
+    pub(crate) fn now(&self) {
+        self.0.send_replace(Instant::now());
+    }
+
+    fn ago(&self) -> Duration {
+        self.0.borrow().elapsed()
+    }
+}
+
 #[derive(Clone)]
 struct Service {
     bus: Bus,
     team: Team,
     client: Client,
+    heard: Heard,
 }
 
 impl Service {
@@ -98,7 +128,7 @@ impl Service {
         let answered = match triggered {
             None => delivery.done().await,
             Some((plan_id, runs)) => {
-                let watching = watch::watch(&self.client, &self.bus, &self.team, runs);
+                let watching = watch::watch(&self.client, &self.bus, &self.team, runs, &self.heard);
                 let watching = delivery.kept_alive(ACK_WAIT / 3, watching);
                 match stop.run_until_cancelled(watching).await {
                     Some(Ok(())) => {

@@ -11,6 +11,7 @@ use ringdown_proto::v1::{RunStatus, RunTransition};
 use tracing::{debug, warn};
 
 use crate::pace::Pace;
+use crate::service::Heard;
 
 /// Looks in a row that may miss a run before it is taken for deleted.
 const MAX_MISSING: u32 = 5;
@@ -27,6 +28,7 @@ pub(crate) async fn watch(
     bus: &Bus,
     team: &Team,
     runs: Vec<RunTransition>,
+    heard: &Heard,
 ) -> Result<(), ringdown_bus::Error> {
     let mut watched: BTreeMap<i64, Watched> = BTreeMap::new();
     for transition in runs {
@@ -43,7 +45,10 @@ pub(crate) async fn watch(
         let ids: Vec<i64> = watched.keys().copied().collect();
         let mut changed = false;
         match client.runs_bulk(&ids).await {
-            Ok(found) => changed = take(bus, team, &mut watched, found).await?,
+            Ok(found) => {
+                heard.now();
+                changed = take(bus, team, &mut watched, found).await?;
+            }
             // The client has tried for its read deadline already; the runs go on without us.
             Err(error) => warn!(%error, "cannot look at runs, will try again"),
         }

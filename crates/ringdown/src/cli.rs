@@ -208,6 +208,9 @@ pub(crate) struct Run {
     /// Give up after this many seconds; runs that are not finished count as not passed.
     #[arg(long, default_value_t = 3600)]
     pub(crate) timeout: u64,
+    /// Give up when the service has not answered for this many seconds.
+    #[arg(long, default_value_t = 300)]
+    pub(crate) unanswered: u64,
 }
 
 /// `ringdown dial`

@@ -144,7 +144,7 @@ async fn with_bus(
     };
     let followed = match trigger_unless_given_up(client, bus, &plan, signals).await {
         Ok(Some(triggered)) => {
-            let ended = follow(run, &observer, &team, &triggered, signals).await;
+            let ended = follow(run, &poller, &observer, &team, &triggered, signals).await;
             ended.map(|ended| Some((triggered, ended)))
         }
         Ok(None) => Ok(None),
@@ -184,20 +184,35 @@ async fn finish(
     ended: Ended,
     format: Format,
 ) -> Outcome {
-    if ended != Ended::All {
-        eprintln!("ending what is left of result {}", triggered.result.id);
-        client
-            .end_calls(triggered.result.id)
-            .await
-            .map_err(attempts::failure)?;
+    let id = triggered.result.id;
+    let mut answered = ended != Ended::Unanswered;
+    if !matches!(ended, Ended::All | Ended::Unanswered) {
+        eprintln!("ending what is left of result {id}");
+        if let Err(error) = client.end_calls(id).await {
+            eprintln!("failed to {error}; runs of result {id} may go on");
+            answered = false;
+        }
     }
-    let result = client
-        .result(triggered.result.id)
-        .await
-        .map_err(attempts::failure)?;
+    let unknown = ResultDetail {
+        id,
+        ..ResultDetail::default()
+    };
+    let result = if answered {
+        match client.result(id).await {
+            Ok(result) => result,
+            Err(error) => {
+                eprintln!("failed to {error}; this is what was seen before");
+                answered = false;
+                unknown
+            }
+        }
+    } else {
+        unknown
+    };
     let report = report(observer, team, triggered, &result);
     show(run, &report, &result, format)?;
     Ok(match ended {
+        _ if !answered => Exit::Unavailable,
         Ended::Interrupted => Exit::Interrupted,
         Ended::All if report.totals().passed == report.runs.len() => Exit::Success,
         _ => Exit::NotPassed,
@@ -249,11 +264,14 @@ enum Ended {
     All,
     TimedOut,
     Interrupted,
+    /// The service does not answer any more.
+    Unanswered,
 }
 
 /// Shows every transition until all runs have ended.
 async fn follow(
     run: &Run,
+    poller: &Poller,
     observer: &Observer,
     team: &Team,
     triggered: &Triggered,
@@ -263,6 +281,7 @@ async fn follow(
     let mut progress = Progress::new(triggered.result.runs.len());
     let deadline = tokio::time::sleep(Duration::from_secs(run.timeout));
     let mut deadline = std::pin::pin!(deadline);
+    let mut look = tokio::time::interval(Duration::from_secs(1));
     loop {
         for (key, view) in observer.snapshot() {
             if key.team == *team {
@@ -282,6 +301,10 @@ async fn follow(
                 progress.say(&format!("gave up after {} s", run.timeout));
                 return Ok(Ended::TimedOut);
             }
+            _ = look.tick() => if poller.unanswered_for().as_secs() >= run.unanswered {
+                progress.say(&format!("the service has not answered for {} s", run.unanswered));
+                return Ok(Ended::Unanswered);
+            },
             () = signals.next() => return Ok(Ended::Interrupted),
         }
     }
