@@ -77,9 +77,11 @@ impl Call {
             ended,
         };
         let answered_at = call.answered_at;
-        let live = answered.endpoint.live.clone();
-        live.clone().spawn_task(async move {
+        let live = answered.endpoint.live.enter();
+        tokio::spawn(async move {
             let ended = supervise(&answered, &hang_up, answered_at).await;
+            // Whoever hears of the end does not find the call among the live ones any more.
+            drop(live);
             sender.send_replace(Some(ended));
         });
         call

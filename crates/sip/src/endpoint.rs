@@ -19,6 +19,7 @@ use rsipstack::transport::udp::UdpConnection;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::call::Call;
 use crate::dial::DialRequest;
@@ -110,6 +111,11 @@ impl Drop for StopOnDrop {
 pub(crate) struct Live(TaskTracker);
 
 impl Live {
+    /// Counts a call until the token is dropped.
+    pub(crate) fn enter(&self) -> TaskTrackerToken {
+        self.0.token()
+    }
+
     pub(crate) fn spawn_task(self, task: impl Future<Output = ()> + Send + 'static) {
         self.0.spawn(task);
     }
