@@ -15,6 +15,10 @@ use serde_json::Value;
 /// What each crate may depend on, by folder under `crates/`. Services know the bus, never each other.
 const ALLOWED: &[(&str, &[&str])] = &[
     ("domain", &[]),
+    ("egress", &[]),
+    ("vault", &[]),
+    ("suite", &["domain"]),
+    ("webhook", &["egress", "api", "store", "domain"]),
     ("proto", &["domain"]),
     ("api", &["domain"]),
     ("telemetry", &[]),
@@ -25,6 +29,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("voice", &[]),
     ("carrier", &["domain", "sip"]),
     ("platform", &["api", "store", "bus", "proto", "domain"]),
+    ("rest", &["platform", "api", "store", "bus", "domain"]),
     ("scheduler", &["client", "bus", "api", "proto", "domain"]),
     ("poller", &["client", "bus", "api", "proto", "domain"]),
     ("dialer", &["carrier", "bus", "proto", "domain"]),

@@ -10,7 +10,6 @@
 
 mod engine;
 mod error;
-pub mod rest;
 mod score;
 
 pub use engine::Engine;

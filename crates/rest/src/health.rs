@@ -32,16 +32,16 @@ impl Health {
     }
 
     /// Whether the process takes no new work.
-    pub(super) fn is_draining(&self) -> bool {
+    pub(crate) fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Relaxed)
     }
 }
 
-pub(super) async fn alive() -> Json<serde_json::Value> {
+pub(crate) async fn alive() -> Json<serde_json::Value> {
     Json(json!({"status": "alive"}))
 }
 
-pub(super) async fn ready(Extract(state): Extract<State>) -> Response {
+pub(crate) async fn ready(Extract(state): Extract<State>) -> Response {
     let mut missing = Vec::new();
     if state.health.is_draining() {
         missing.push("draining: no new work is taken");
@@ -61,7 +61,7 @@ pub(super) async fn ready(Extract(state): Extract<State>) -> Response {
     }
 }
 
-pub(super) async fn metrics(Extract(state): Extract<State>) -> Response {
+pub(crate) async fn metrics(Extract(state): Extract<State>) -> Response {
     let kind = [(header::CONTENT_TYPE, "text/plain; version=0.0.4")];
     (kind, (state.health.metrics)()).into_response()
 }

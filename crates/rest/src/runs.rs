@@ -9,16 +9,16 @@ use ringdown_store::{Run, RunFilter};
 use serde_json::{Value, json};
 
 use super::State;
-use super::error::{Answer, Failure};
 use super::pages::{Asked, Id, minutes, time};
-use crate::score::{Score, ScoreTurn};
+use crate::error::{Answer, Failure};
+use ringdown_platform::{Score, ScoreTurn};
 
 /// Runs one bulk read may ask for. The reference's sample script asks for a whole batch at once, and a
 /// request line holds about this many ids.
 const MAX_IDS: usize = 5_000;
 
 /// Shows a run. `base` is where its recording's link begins.
-pub(super) fn show(run: &Run, base: &str) -> wire::Run {
+pub(crate) fn show(run: &Run, base: &str) -> wire::Run {
     let score: Option<Score> = run
         .score
         .clone()
@@ -153,7 +153,7 @@ fn statuses(asked: &Asked) -> Answer<Vec<Status>> {
     Ok(statuses)
 }
 
-pub(super) async fn list(
+pub(crate) async fn list(
     Extract(state): Extract<State>,
     asked: Asked,
 ) -> Answer<Json<wire::Page<wire::Run>>> {
@@ -176,7 +176,7 @@ pub(super) async fn list(
     ))
 }
 
-pub(super) async fn bulk(
+pub(crate) async fn bulk(
     Extract(state): Extract<State>,
     asked: Asked,
 ) -> Answer<Json<Vec<wire::Run>>> {
@@ -204,7 +204,7 @@ pub(super) async fn bulk(
     ))
 }
 
-pub(super) async fn read(
+pub(crate) async fn read(
     Extract(state): Extract<State>,
     Id(id): Id,
     asked: Asked,
@@ -213,7 +213,7 @@ pub(super) async fn read(
     Ok(Json(show(&run, &asked.base)))
 }
 
-pub(super) async fn end_call(
+pub(crate) async fn end_call(
     Extract(state): Extract<State>,
     Id(id): Id,
     asked: Asked,

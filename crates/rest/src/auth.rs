@@ -7,7 +7,7 @@ use ringdown_api::API_KEY_HEADER;
 use sha2::{Digest as _, Sha256};
 
 use super::State;
-use super::error::{Answer, Failure};
+use crate::error::{Answer, Failure};
 
 /// A new API key: 32 random bytes in hexadecimal after `rd_`. Shown once, stored only as a hash.
 pub struct ApiKey(String);
@@ -38,7 +38,7 @@ pub fn hash_key(key: &str) -> [u8; 32] {
 }
 
 /// Lets only holders of a key through, and tells the handlers who they are.
-pub(super) async fn require(
+pub(crate) async fn require(
     Extract(state): Extract<State>,
     mut request: Request,
     next: Next,

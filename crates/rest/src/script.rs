@@ -3,8 +3,8 @@
 use ringdown_store::{Agent, Project, Scenario, Script};
 use serde_json::Value;
 
-use super::error::{Answer, Failure};
 use super::template;
+use crate::error::{Answer, Failure};
 
 const CLOSING: &str = "Thank you, goodbye.";
 
@@ -12,7 +12,7 @@ const CLOSING: &str = "Thank you, goodbye.";
 const MAX_SCRIPT: usize = 256 * 1024;
 
 /// The script of an evaluator's runs with one test profile.
-pub(super) fn script(
+pub(crate) fn script(
     agent: &Agent,
     scenario: &Scenario,
     project: &Project,
@@ -63,7 +63,7 @@ pub(super) fn script(
 }
 
 /// Bytes of a script's texts.
-pub(super) fn size(script: &Script) -> usize {
+pub(crate) fn size(script: &Script) -> usize {
     let texts = [
         &script.first_message,
         &script.closing,

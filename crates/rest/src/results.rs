@@ -10,9 +10,9 @@ use ringdown_store::{Batch, Page, Run, RunFilter};
 use serde_json::{Value, json};
 
 use super::State;
-use super::error::Answer;
 use super::pages::{Asked, Id, minutes, time};
 use super::runs;
+use crate::error::Answer;
 
 const PAGE: u32 = 500;
 
@@ -153,7 +153,7 @@ fn detail(batch: Batch, runs: &[Run], base: &str) -> wire::ResultDetail {
     }
 }
 
-pub(super) async fn list(
+pub(crate) async fn list(
     Extract(state): Extract<State>,
     asked: Asked,
 ) -> Answer<Json<wire::Page<wire::ResultSummary>>> {
@@ -175,7 +175,7 @@ pub(super) async fn list(
     }))
 }
 
-pub(super) async fn read(
+pub(crate) async fn read(
     Extract(state): Extract<State>,
     Id(id): Id,
     asked: Asked,
@@ -186,7 +186,7 @@ pub(super) async fn read(
     Ok(Json(detail(batch, &runs, &asked.base)))
 }
 
-pub(super) async fn end_calls(
+pub(crate) async fn end_calls(
     Extract(state): Extract<State>,
     Id(id): Id,
     asked: Asked,

@@ -9,8 +9,8 @@ use serde_json::Value;
 
 use super::State;
 use super::body::Fields;
-use super::error::{Answer, found};
 use super::pages::{Asked, Id, WHOLE, time};
+use crate::error::{Answer, found};
 
 async fn show(state: &State, profile: TestProfile) -> Answer<wire::TestProfile> {
     let agent = match profile.agent {
@@ -29,7 +29,7 @@ async fn show(state: &State, profile: TestProfile) -> Answer<wire::TestProfile> 
     })
 }
 
-pub(super) async fn list(
+pub(crate) async fn list(
     Extract(state): Extract<State>,
     asked: Asked,
 ) -> Answer<Json<Vec<wire::TestProfile>>> {
@@ -46,7 +46,7 @@ pub(super) async fn list(
     Ok(Json(shown))
 }
 
-pub(super) async fn read(
+pub(crate) async fn read(
     Extract(state): Extract<State>,
     Id(id): Id,
     asked: Asked,
@@ -83,7 +83,7 @@ async fn owner(
     Ok((project, agent))
 }
 
-pub(super) async fn create(
+pub(crate) async fn create(
     Extract(state): Extract<State>,
     asked: Asked,
     mut fields: Fields,
@@ -106,7 +106,7 @@ pub(super) async fn create(
     Ok(Json(shown))
 }
 
-pub(super) async fn change(
+pub(crate) async fn change(
     state: Extract<State>,
     id: Id,
     asked: Asked,
@@ -115,7 +115,7 @@ pub(super) async fn change(
     update(state, id, asked, fields).await
 }
 
-pub(super) async fn replace(
+pub(crate) async fn replace(
     state: Extract<State>,
     id: Id,
     asked: Asked,
@@ -153,7 +153,7 @@ async fn update(
     Ok(Json(show(&state, profile).await?))
 }
 
-pub(super) async fn delete(
+pub(crate) async fn delete(
     Extract(state): Extract<State>,
     Id(id): Id,
     asked: Asked,

@@ -13,8 +13,8 @@ use serde_json::Value;
 
 use super::State;
 use super::body::{Fields, MAX_STORED_ITEMS, MAX_TEXT};
-use super::error::{Answer, Failure, found};
 use super::pages::{Asked, Id, time};
+use crate::error::{Answer, Failure, found};
 
 const READ_ONLY: &[&str] = &[
     "id",
@@ -36,7 +36,7 @@ const READ_ONLY: &[&str] = &[
 const DEFAULT_FIRST_MESSAGE: &str = "Hello";
 
 /// Shows an evaluator with what is looked up beside it.
-pub(super) async fn show(state: &State, scenario: Scenario) -> Answer<wire::Scenario> {
+pub(crate) async fn show(state: &State, scenario: Scenario) -> Answer<wire::Scenario> {
     let org = scenario.org;
     let agent = state.store().agent(org, scenario.agent).await?;
     let profile = match scenario.test_profile {
@@ -94,7 +94,7 @@ pub(super) async fn show(state: &State, scenario: Scenario) -> Answer<wire::Scen
     })
 }
 
-pub(super) async fn list(
+pub(crate) async fn list(
     Extract(state): Extract<State>,
     asked: Asked,
 ) -> Answer<Json<wire::Page<wire::Scenario>>> {
@@ -140,7 +140,7 @@ pub(super) async fn list(
     }))
 }
 
-pub(super) async fn read(
+pub(crate) async fn read(
     Extract(state): Extract<State>,
     Id(id): Id,
     asked: Asked,
@@ -232,7 +232,7 @@ fn keep_rest(fields: &mut Fields, extra: &mut serde_json::Map<String, Value>) {
     fields.keep(extra, kept);
 }
 
-pub(super) async fn create(
+pub(crate) async fn create(
     Extract(state): Extract<State>,
     asked: Asked,
     mut fields: Fields,
@@ -270,7 +270,7 @@ pub(super) async fn create(
     Ok((StatusCode::CREATED, Json(show(&state, scenario).await?)))
 }
 
-pub(super) async fn change(
+pub(crate) async fn change(
     state: Extract<State>,
     id: Id,
     asked: Asked,
@@ -279,7 +279,7 @@ pub(super) async fn change(
     update(state, id, asked, fields, false).await
 }
 
-pub(super) async fn replace(
+pub(crate) async fn replace(
     state: Extract<State>,
     id: Id,
     asked: Asked,
@@ -347,7 +347,7 @@ async fn update(
     Ok(Json(show(&state, scenario).await?))
 }
 
-pub(super) async fn delete(
+pub(crate) async fn delete(
     Extract(state): Extract<State>,
     Id(id): Id,
     asked: Asked,

@@ -9,25 +9,25 @@ use tracing::error;
 
 /// An error answer.
 #[derive(Debug)]
-pub(super) enum Failure {
+pub(crate) enum Failure {
     /// Something is wrong with fields.
     Fields(FieldErrors),
     /// Something is wrong with the request as a whole.
     Detail(StatusCode, String),
 }
 
-pub(super) type Answer<T> = Result<T, Failure>;
+pub(crate) type Answer<T> = Result<T, Failure>;
 
 impl Failure {
-    pub(super) fn field(name: &str, message: impl Into<String>) -> Self {
+    pub(crate) fn field(name: &str, message: impl Into<String>) -> Self {
         Self::Fields(FieldErrors::of(name, message))
     }
 
-    pub(super) fn detail(status: StatusCode, message: impl Into<String>) -> Self {
+    pub(crate) fn detail(status: StatusCode, message: impl Into<String>) -> Self {
         Self::Detail(status, message.into())
     }
 
-    pub(super) fn not_found(what: &str, id: impl std::fmt::Display) -> Self {
+    pub(crate) fn not_found(what: &str, id: impl std::fmt::Display) -> Self {
         Self::detail(
             StatusCode::NOT_FOUND,
             format!("There is no {what} {id} in your organisation."),
@@ -35,7 +35,7 @@ impl Failure {
     }
 
     /// Hides what happened from the caller and logs it under an id that the caller can quote.
-    pub(super) fn internal(what: &str) -> Self {
+    pub(crate) fn internal(what: &str) -> Self {
         let id = ringdown_bus::new_event_id();
         error!(error_id = %id, error = %what, "a request failed inside");
         Self::detail(
@@ -68,17 +68,17 @@ impl From<StoreError> for Failure {
     }
 }
 
-impl From<crate::Error> for Failure {
-    fn from(error: crate::Error) -> Self {
+impl From<ringdown_platform::Error> for Failure {
+    fn from(error: ringdown_platform::Error) -> Self {
         match error {
-            crate::Error::Store(error) => error.into(),
+            ringdown_platform::Error::Store(error) => error.into(),
             other => Self::internal(&other.to_string()),
         }
     }
 }
 
 /// What was looked up, if it exists. Other failures of the look-up stay failures.
-pub(super) fn found<T>(looked_up: Result<T, StoreError>) -> Answer<Option<T>> {
+pub(crate) fn found<T>(looked_up: Result<T, StoreError>) -> Answer<Option<T>> {
     match looked_up {
         Ok(value) => Ok(Some(value)),
         Err(StoreError::NotFound { .. }) => Ok(None),
@@ -86,11 +86,11 @@ pub(super) fn found<T>(looked_up: Result<T, StoreError>) -> Answer<Option<T>> {
     }
 }
 
-pub(super) async fn unknown_path() -> Failure {
+pub(crate) async fn unknown_path() -> Failure {
     Failure::detail(StatusCode::NOT_FOUND, "There is no such path.")
 }
 
-pub(super) async fn method_not_allowed() -> Failure {
+pub(crate) async fn method_not_allowed() -> Failure {
     Failure::detail(
         StatusCode::METHOD_NOT_ALLOWED,
         "This path does not take that method; the Allow header names those it takes.",
@@ -102,7 +102,7 @@ pub(super) async fn method_not_allowed() -> Failure {
     clippy::needless_pass_by_value,
     reason = "the signature is the panic layer's"
 )]
-pub(super) fn panicked(panic: Box<dyn std::any::Any + Send>) -> Response {
+pub(crate) fn panicked(panic: Box<dyn std::any::Any + Send>) -> Response {
     let text = panic
         .downcast_ref::<String>()
         .map(String::as_str)
@@ -112,7 +112,7 @@ pub(super) fn panicked(panic: Box<dyn std::any::Any + Send>) -> Response {
 }
 
 /// Gives error answers made by libraries, which are plain text, the API's own shape.
-pub(super) async fn shape(request: Request, next: Next) -> Response {
+pub(crate) async fn shape(request: Request, next: Next) -> Response {
     let response = next.run(request).await;
     let status = response.status();
     let json = is_json(response.headers());

@@ -8,8 +8,8 @@ use ringdown_store::{Agent, AgentFilter, NewAgent};
 
 use super::State;
 use super::body::Fields;
-use super::error::{Answer, Failure};
 use super::pages::{Asked, Id, time};
+use crate::error::{Answer, Failure};
 
 /// Fields only the server writes, and secrets that this product neither needs nor keeps.
 const READ_ONLY: &[&str] = &[
@@ -36,7 +36,7 @@ fn keep_rest(fields: &mut Fields, extra: &mut serde_json::Map<String, serde_json
     fields.keep(extra, rest);
 }
 
-pub(super) fn show(agent: Agent) -> wire::Agent {
+pub(crate) fn show(agent: Agent) -> wire::Agent {
     wire::Agent {
         id: agent.id.0,
         project: Some(agent.project.0),
@@ -57,7 +57,7 @@ pub(super) fn show(agent: Agent) -> wire::Agent {
 }
 
 /// The project of an object: the one named, or the organisation's first.
-pub(super) async fn project_or_first(
+pub(crate) async fn project_or_first(
     state: &State,
     org: OrganisationId,
     named: Option<i64>,
@@ -72,7 +72,7 @@ pub(super) async fn project_or_first(
         .ok_or_else(|| Failure::field("project", "There is no such project in your organisation."))
 }
 
-pub(super) async fn list(
+pub(crate) async fn list(
     Extract(state): Extract<State>,
     asked: Asked,
 ) -> Answer<Json<wire::Page<wire::Agent>>> {
@@ -88,7 +88,7 @@ pub(super) async fn list(
     Ok(Json(asked.listing(page, listing, show)?))
 }
 
-pub(super) async fn read(
+pub(crate) async fn read(
     Extract(state): Extract<State>,
     Id(id): Id,
     asked: Asked,
@@ -100,7 +100,7 @@ pub(super) async fn read(
     Ok(Json(show(agent)))
 }
 
-pub(super) async fn create(
+pub(crate) async fn create(
     Extract(state): Extract<State>,
     asked: Asked,
     mut fields: Fields,
@@ -131,7 +131,7 @@ pub(super) async fn create(
     Ok((StatusCode::CREATED, Json(show(agent))))
 }
 
-pub(super) async fn change(
+pub(crate) async fn change(
     state: Extract<State>,
     id: Id,
     asked: Asked,
@@ -140,7 +140,7 @@ pub(super) async fn change(
     update(state, id, asked, fields, false).await
 }
 
-pub(super) async fn replace(
+pub(crate) async fn replace(
     state: Extract<State>,
     id: Id,
     asked: Asked,
@@ -189,7 +189,7 @@ async fn update(
     Ok(Json(show(agent)))
 }
 
-pub(super) async fn delete(
+pub(crate) async fn delete(
     Extract(state): Extract<State>,
     Id(id): Id,
     asked: Asked,

@@ -4,7 +4,7 @@ use axum::http::uri::PathAndQuery;
 
 /// The path as the client wrote it, for links to further pages.
 #[derive(Clone, Debug)]
-pub(super) struct AsAsked(pub(super) String);
+pub(crate) struct AsAsked(pub(crate) String);
 
 /// Resources that the reference serves a second time with `-external` after their name.
 const RESOURCES: [&str; 6] = [
@@ -17,7 +17,7 @@ const RESOURCES: [&str; 6] = [
 ];
 
 /// Rewrites a request to the one form that is routed: no `-external`, no trailing slash.
-pub(super) fn normalise(mut request: Request) -> Request {
+pub(crate) fn normalise(mut request: Request) -> Request {
     let asked = request.uri().path().to_owned();
     let path = canonical(&asked);
     if path != asked

@@ -7,7 +7,7 @@ use ringdown_api::FieldErrors;
 use ringdown_domain::E164;
 use serde_json::{Map, Value};
 
-use super::error::{Answer, Failure};
+use crate::error::{Answer, Failure};
 
 /// Largest request body.
 const MAX_BODY: usize = 1024 * 1024;
@@ -16,10 +16,10 @@ const MAX_BODY: usize = 1024 * 1024;
 const MAX_ITEMS: usize = 10_000;
 
 /// Most items of a list that is stored with its object: caller IDs, tags. Runs carry copies.
-pub(super) const MAX_STORED_ITEMS: usize = 100;
+pub(crate) const MAX_STORED_ITEMS: usize = 100;
 
 /// Characters of a longer text, such as instructions.
-pub(super) const MAX_TEXT: usize = 10_000;
+pub(crate) const MAX_TEXT: usize = 10_000;
 
 /// Bytes of one JSON value that is kept as it came. A run's transition carries its test profile and
 /// has to fit a bus message of 1 MiB with everything else.
@@ -33,7 +33,7 @@ const MAX_DEPTH: usize = 32;
 
 /// A JSON object that is being taken apart.
 #[derive(Debug, Default)]
-pub(super) struct Fields {
+pub(crate) struct Fields {
     map: Map<String, Value>,
     errors: FieldErrors,
 }
@@ -107,17 +107,17 @@ fn unfit(value: &Value) -> Option<String> {
 }
 
 /// Length of a value as JSON.
-pub(super) fn bytes(value: &impl serde::Serialize) -> usize {
+pub(crate) fn bytes(value: &impl serde::Serialize) -> usize {
     serde_json::to_vec(value).map_or(usize::MAX, |json| json.len())
 }
 
 impl Fields {
     /// Whether the field is there, `null` or not.
-    pub(super) fn has(&self, name: &str) -> bool {
+    pub(crate) fn has(&self, name: &str) -> bool {
         self.map.contains_key(name)
     }
 
-    pub(super) fn wrong(&mut self, name: &str, message: impl Into<String>) {
+    pub(crate) fn wrong(&mut self, name: &str, message: impl Into<String>) {
         self.errors.add(name, message);
     }
 
@@ -140,7 +140,7 @@ impl Fields {
         read
     }
 
-    pub(super) fn text(&mut self, name: &str, max: usize) -> Option<String> {
+    pub(crate) fn text(&mut self, name: &str, max: usize) -> Option<String> {
         let text = self.typed(name, "a text", |value| match value {
             Value::String(text) => Some(text),
             _ => None,
@@ -157,7 +157,7 @@ impl Fields {
     }
 
     /// A text that may be absent only if the object is being changed, and may not be empty.
-    pub(super) fn required_text(&mut self, name: &str, max: usize) -> Option<String> {
+    pub(crate) fn required_text(&mut self, name: &str, max: usize) -> Option<String> {
         match self.text(name, max) {
             Some(text) if text.trim().is_empty() => {
                 self.wrong(name, "This field may not be empty.");
@@ -172,17 +172,17 @@ impl Fields {
     }
 
     /// Complains about an absent field, unless something else is wrong with it.
-    pub(super) fn require(&mut self, name: &str) {
+    pub(crate) fn require(&mut self, name: &str) {
         if !self.errors.0.contains_key(name) {
             self.wrong(name, "This field is required.");
         }
     }
 
-    pub(super) fn boolean(&mut self, name: &str) -> Option<bool> {
+    pub(crate) fn boolean(&mut self, name: &str) -> Option<bool> {
         self.typed(name, "true or false", |value| value.as_bool())
     }
 
-    pub(super) fn integer(&mut self, name: &str, low: i64, high: i64) -> Option<i64> {
+    pub(crate) fn integer(&mut self, name: &str, low: i64, high: i64) -> Option<i64> {
         let value = self.typed(name, "a whole number", |value| value.as_i64())?;
         if (low..=high).contains(&value) {
             Some(value)
@@ -192,18 +192,18 @@ impl Fields {
         }
     }
 
-    pub(super) fn id(&mut self, name: &str) -> Option<i64> {
+    pub(crate) fn id(&mut self, name: &str) -> Option<i64> {
         self.integer(name, 1, i64::MAX)
     }
 
-    pub(super) fn ids(&mut self, name: &str) -> Option<Vec<i64>> {
+    pub(crate) fn ids(&mut self, name: &str) -> Option<Vec<i64>> {
         self.list(name, "a list of ids", |value| {
             value.as_i64().filter(|id| *id > 0)
         })
     }
 
     /// Texts that are stored: each without null characters and at most `max` characters long.
-    pub(super) fn texts(&mut self, name: &str, max: usize) -> Option<Vec<String>> {
+    pub(crate) fn texts(&mut self, name: &str, max: usize) -> Option<Vec<String>> {
         let expected = format!("a list of texts, each of at most {max} characters");
         let texts = self.list(name, &expected, |value| {
             let text = value.as_str()?;
@@ -242,12 +242,12 @@ impl Fields {
     }
 
     /// A phone number; an empty text counts as none.
-    pub(super) fn number(&mut self, name: &str) -> Option<E164> {
+    pub(crate) fn number(&mut self, name: &str) -> Option<E164> {
         let text = self.text(name, 64).filter(|text| !text.is_empty())?;
         self.e164(name, &text)
     }
 
-    pub(super) fn numbers(&mut self, name: &str) -> Option<Vec<E164>> {
+    pub(crate) fn numbers(&mut self, name: &str) -> Option<Vec<E164>> {
         let texts = self.texts(name, 64)?;
         texts.iter().map(|text| self.e164(name, text)).collect()
     }
@@ -266,7 +266,7 @@ impl Fields {
     }
 
     /// An object that is kept as it came.
-    pub(super) fn object(&mut self, name: &str) -> Option<Value> {
+    pub(crate) fn object(&mut self, name: &str) -> Option<Value> {
         let value = self.typed(name, "an object", |value| {
             value.is_object().then_some(value)
         })?;
@@ -278,7 +278,7 @@ impl Fields {
     }
 
     /// The fields nobody took, without those that only the server writes.
-    pub(super) fn rest(&mut self, read_only: &[&str]) -> Map<String, Value> {
+    pub(crate) fn rest(&mut self, read_only: &[&str]) -> Map<String, Value> {
         let mut rest = std::mem::take(&mut self.map);
         rest.retain(|name, _| !read_only.contains(&name.as_str()));
         for (name, value) in &rest {
@@ -295,7 +295,7 @@ impl Fields {
     }
 
     /// Adds `new` to the values `kept` with an object, as long as they stay small enough together.
-    pub(super) fn keep(&mut self, kept: &mut Map<String, Value>, new: Map<String, Value>) {
+    pub(crate) fn keep(&mut self, kept: &mut Map<String, Value>, new: Map<String, Value>) {
         let largest = new.iter().max_by_key(|(_, value)| bytes(value));
         let Some(largest) = largest.map(|(name, _)| name.clone()) else {
             return;
@@ -310,7 +310,7 @@ impl Fields {
     }
 
     /// Everything that is wrong, if anything is.
-    pub(super) fn check(&mut self) -> Answer<()> {
+    pub(crate) fn check(&mut self) -> Answer<()> {
         let errors = std::mem::take(&mut self.errors);
         if errors.is_empty() {
             Ok(())
@@ -320,7 +320,7 @@ impl Fields {
     }
 
     /// Refuses fields nobody took; for our own additions, whose fields are all known.
-    pub(super) fn check_all_known(&mut self) -> Answer<()> {
+    pub(crate) fn check_all_known(&mut self) -> Answer<()> {
         for name in std::mem::take(&mut self.map).keys() {
             self.wrong(name, "There is no such field.");
         }

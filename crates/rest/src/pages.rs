@@ -5,20 +5,20 @@ use ringdown_api::Page as Wire;
 use ringdown_domain::Timestamp;
 use ringdown_store::{Listing, Page, Principal};
 
-use super::error::{Answer, Failure};
 use super::paths::AsAsked;
+use crate::error::{Answer, Failure};
 
 const PAGE_SIZE: u32 = 30;
 const MAX_PAGE_SIZE: u32 = 500;
 
 /// The lists that the reference service gives whole instead of in pages, bounded all the same.
-pub(super) const WHOLE: Page = Page {
+pub(crate) const WHOLE: Page = Page {
     number: 1,
     size: 10_000,
 };
 
 /// The `{id}` of a path. What cannot be an id belongs to nothing, so it is not found.
-pub(super) struct Id(pub(super) i64);
+pub(crate) struct Id(pub(crate) i64);
 
 impl<S: Send + Sync> FromRequestParts<S> for Id {
     type Rejection = Failure;
@@ -33,11 +33,11 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
 
 /// What a handler has to know of a request besides its body.
 #[derive(Debug)]
-pub(super) struct Asked {
+pub(crate) struct Asked {
     /// Who asks.
-    pub(super) principal: Principal,
+    pub(crate) principal: Principal,
     /// `http://host`, for links.
-    pub(super) base: String,
+    pub(crate) base: String,
     path: String,
     query: Vec<(String, String)>,
 }
@@ -67,14 +67,14 @@ impl<S: Send + Sync> FromRequestParts<S> for Asked {
 }
 
 impl Asked {
-    pub(super) fn query(&self, name: &str) -> Option<&str> {
+    pub(crate) fn query(&self, name: &str) -> Option<&str> {
         let found = self.query.iter().find(|(key, _)| key == name);
         found
             .map(|(_, value)| value.as_str())
             .filter(|v| !v.is_empty())
     }
 
-    pub(super) fn query_id(&self, name: &str) -> Answer<Option<i64>> {
+    pub(crate) fn query_id(&self, name: &str) -> Answer<Option<i64>> {
         self.query(name)
             .map(|text| {
                 let id: Option<i64> = text.parse().ok().filter(|id| *id > 0);
@@ -91,7 +91,7 @@ impl Asked {
         number.ok_or_else(|| Failure::field(name, format!("Expected a number from 1 to {max}.")))
     }
 
-    pub(super) fn page(&self) -> Answer<Page> {
+    pub(crate) fn page(&self) -> Answer<Page> {
         Ok(Page {
             number: self.query_number("page", 1, 1_000_000)?,
             size: self.query_number("page_size", PAGE_SIZE, MAX_PAGE_SIZE)?,
@@ -99,7 +99,7 @@ impl Asked {
     }
 
     /// One page as the API shows it, with links to its neighbours.
-    pub(super) fn listing<T, U>(
+    pub(crate) fn listing<T, U>(
         &self,
         page: Page,
         listing: Listing<T>,
@@ -147,13 +147,13 @@ fn encode(text: &str) -> String {
 }
 
 /// RFC 3339 in UTC.
-pub(super) fn time(at: Timestamp) -> String {
+pub(crate) fn time(at: Timestamp) -> String {
     jiff::Timestamp::from_microsecond(at.as_micros())
         .map_or_else(|_| String::new(), |time| time.to_string())
 }
 
 /// `MM:SS`, minutes beyond 99 included.
-pub(super) fn minutes(duration: std::time::Duration) -> String {
+pub(crate) fn minutes(duration: std::time::Duration) -> String {
     let seconds = duration.as_secs();
     format!("{:02}:{:02}", seconds / 60, seconds % 60)
 }

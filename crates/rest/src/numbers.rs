@@ -6,10 +6,10 @@ use ringdown_store::PhoneNumber;
 use serde_json::{Value, json};
 
 use super::State;
-use super::error::{Answer, Failure};
 use super::pages::{Asked, Id, WHOLE, time};
+use crate::error::{Answer, Failure};
 
-pub(super) fn show(number: PhoneNumber) -> wire::PhoneNumber {
+pub(crate) fn show(number: PhoneNumber) -> wire::PhoneNumber {
     let at = time(number.created_at);
     wire::PhoneNumber {
         id: number.id.0,
@@ -25,7 +25,7 @@ pub(super) fn show(number: PhoneNumber) -> wire::PhoneNumber {
     }
 }
 
-pub(super) async fn list(
+pub(crate) async fn list(
     Extract(state): Extract<State>,
     asked: Asked,
 ) -> Answer<Json<Vec<wire::PhoneNumber>>> {
@@ -34,7 +34,7 @@ pub(super) async fn list(
     Ok(Json(listing.rows.into_iter().map(show).collect()))
 }
 
-pub(super) async fn inbound(
+pub(crate) async fn inbound(
     Extract(state): Extract<State>,
     asked: Asked,
 ) -> Answer<Json<Vec<wire::PhoneNumberBrief>>> {
@@ -48,7 +48,7 @@ pub(super) async fn inbound(
     Ok(Json(listing.rows.into_iter().map(brief).collect()))
 }
 
-pub(super) async fn read(
+pub(crate) async fn read(
     Extract(state): Extract<State>,
     Id(id): Id,
     asked: Asked,
@@ -58,7 +58,7 @@ pub(super) async fn read(
     Ok(Json(show(number)))
 }
 
-pub(super) async fn occupancy(Extract(state): Extract<State>, asked: Asked) -> Answer<Json<Value>> {
+pub(crate) async fn occupancy(Extract(state): Extract<State>, asked: Asked) -> Answer<Json<Value>> {
     let text = asked
         .query("phone_number")
         .ok_or_else(|| Failure::field("phone_number", "This parameter is required."))?;

@@ -15,9 +15,9 @@ use serde_json::{Value, json};
 
 use super::State;
 use super::body::{Fields, bytes};
-use super::error::{Answer, Failure, found};
 use super::pages::{Asked, time};
 use super::script::{script, size};
+use crate::error::{Answer, Failure, found};
 
 /// Runs one request may trigger.
 const MAX_RUNS: usize = 10_000;
@@ -372,7 +372,7 @@ fn templates(
     Ok(templates)
 }
 
-pub(super) async fn run_scenarios(
+pub(crate) async fn run_scenarios(
     Extract(state): Extract<State>,
     asked: Asked,
     mut fields: Fields,

@@ -17,11 +17,11 @@ use super::Api;
 
 /// What one client may cost before it is known.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
+pub(crate) struct Limits {
     /// Longest a request's head may take, or an idle connection be kept.
-    pub(super) head: Duration,
+    pub(crate) head: Duration,
     /// Connections at once; more wait in the listener's backlog.
-    pub(super) connections: usize,
+    pub(crate) connections: usize,
 }
 
 impl Default for Limits {
@@ -40,7 +40,7 @@ const MAX_HEAD: usize = 128 * 1024;
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves `api` until `stop`, then finishes the requests in flight.
-pub(super) async fn serve(
+pub(crate) async fn serve(
     listener: TcpListener,
     api: Api,
     stop: CancellationToken,

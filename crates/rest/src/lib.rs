@@ -44,7 +44,7 @@ pub use health::Health;
 
 use error::Failure;
 
-use crate::Engine;
+use ringdown_platform::Engine;
 
 /// Longest a request may take, body and all.
 const REQUEST_DEADLINE: Duration = Duration::from_secs(60);

@@ -19,13 +19,13 @@ use ringdown_store::{
 use super::State;
 use super::auth::{ApiKey, hash_key};
 use super::body::Fields;
-use super::error::{Answer, Failure};
 use super::numbers;
 use super::pages::{Asked, Id, time};
+use crate::error::{Answer, Failure};
 
 const MAX_LIMIT: i64 = 1_000_000;
 
-pub(super) async fn add_number(
+pub(crate) async fn add_number(
     Extract(state): Extract<State>,
     asked: Asked,
     mut fields: Fields,
@@ -51,7 +51,7 @@ pub(super) async fn add_number(
     }
 }
 
-pub(super) async fn delete_number(
+pub(crate) async fn delete_number(
     Extract(state): Extract<State>,
     Id(id): Id,
     asked: Asked,
@@ -86,7 +86,7 @@ fn show_attempt(attempt: Attempt) -> wire::Attempt {
     }
 }
 
-pub(super) async fn attempts(
+pub(crate) async fn attempts(
     Extract(state): Extract<State>,
     asked: Asked,
 ) -> Answer<Json<WirePage<wire::Attempt>>> {
@@ -124,7 +124,7 @@ fn parallel_limit(fields: &mut Fields) -> Option<u32> {
         .filter(|limit| *limit > 0)
 }
 
-pub(super) async fn create_organisation(
+pub(crate) async fn create_organisation(
     Extract(state): Extract<State>,
     asked: Asked,
     mut fields: Fields,
@@ -181,7 +181,7 @@ fn show_organisation(organisation: Organisation) -> wire::Organization {
     }
 }
 
-pub(super) async fn organisation(
+pub(crate) async fn organisation(
     Extract(state): Extract<State>,
     asked: Asked,
 ) -> Answer<Json<wire::Organization>> {
@@ -189,7 +189,7 @@ pub(super) async fn organisation(
     Ok(Json(show_organisation(organisation)))
 }
 
-pub(super) async fn change_organisation(
+pub(crate) async fn change_organisation(
     state: Extract<State>,
     asked: Asked,
     mut fields: Fields,
@@ -221,7 +221,7 @@ fn show_project(project: Project) -> wire::Project {
     }
 }
 
-pub(super) async fn projects(
+pub(crate) async fn projects(
     Extract(state): Extract<State>,
     asked: Asked,
 ) -> Answer<Json<Vec<wire::Project>>> {
@@ -229,7 +229,7 @@ pub(super) async fn projects(
     Ok(Json(projects.into_iter().map(show_project).collect()))
 }
 
-pub(super) async fn project(
+pub(crate) async fn project(
     Extract(state): Extract<State>,
     Id(id): Id,
     asked: Asked,
@@ -241,7 +241,7 @@ pub(super) async fn project(
     Ok(Json(show_project(project)))
 }
 
-pub(super) async fn create_project(
+pub(crate) async fn create_project(
     Extract(state): Extract<State>,
     asked: Asked,
     mut fields: Fields,
@@ -253,7 +253,7 @@ pub(super) async fn create_project(
     Ok((StatusCode::CREATED, Json(show_project(project))))
 }
 
-pub(super) async fn change_project(
+pub(crate) async fn change_project(
     Extract(state): Extract<State>,
     Id(id): Id,
     asked: Asked,
@@ -296,7 +296,7 @@ pub(super) async fn change_project(
     Ok(Json(show_project(project)))
 }
 
-pub(super) async fn set_dial_route(
+pub(crate) async fn set_dial_route(
     Extract(state): Extract<State>,
     Id(id): Id,
     asked: Asked,
@@ -314,7 +314,7 @@ pub(super) async fn set_dial_route(
     Ok(Json(wire::DialRoute { route }))
 }
 
-pub(super) async fn queue(
+pub(crate) async fn queue(
     Extract(state): Extract<State>,
     asked: Asked,
 ) -> Answer<Json<Vec<wire::QueueEntry>>> {
@@ -327,7 +327,7 @@ pub(super) async fn queue(
     Ok(Json(entries.into_iter().map(show).collect()))
 }
 
-pub(super) async fn recording(
+pub(crate) async fn recording(
     Extract(state): Extract<State>,
     Id(id): Id,
     asked: Asked,
