@@ -35,6 +35,16 @@ numeric_id! {
     ScenarioId;
     /// A set of variables handed to both sides of a call.
     TestProfileId;
+    /// A way the testing agent speaks and behaves.
+    PersonalityId;
+    /// An API key.
+    KeyId;
+    /// A job that triggers runs on a schedule.
+    CronJobId;
+    /// A folder of evaluators.
+    FolderId;
+    /// An outgoing webhook.
+    WebhookEventId;
     /// A phone number the product answers.
     PhoneNumberId;
     /// A batch of runs triggered together, which the API calls a result.

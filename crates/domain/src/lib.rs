@@ -20,7 +20,8 @@ mod time;
 
 pub use e164::{E164, InvalidNumber};
 pub use ids::{
-    AgentId, CallId, InvalidTeam, OrganisationId, PhoneNumberId, ProjectId, ResultId, RunId,
-    ScenarioId, Team, TestProfileId,
+    AgentId, CallId, CronJobId, FolderId, InvalidTeam, KeyId, OrganisationId, PersonalityId,
+    PhoneNumberId, ProjectId, ResultId, RunId,
+    ScenarioId, Team, TestProfileId, WebhookEventId,
 };
 pub use time::Timestamp;

@@ -19,6 +19,17 @@ pub enum Error {
         /// What it collides with.
         why: String,
     },
+    /// A request with this idempotency key was carried out before.
+    #[error("store a batch: idempotency key was used for result {0}")]
+    Repeated(ringdown_domain::ResultId),
+    /// Runs that need a number of their own outnumber the numbers that are free.
+    #[error("give {wanted} runs a number of their own: {free} numbers are free, {} are missing", wanted - free)]
+    TooFewNumbers {
+        /// Numbers that are needed.
+        wanted: usize,
+        /// Numbers that no unfinished run uses.
+        free: usize,
+    },
     /// The event does not fit the run's state.
     #[error(transparent)]
     Illegal(#[from] IllegalTransition),

@@ -1,10 +1,11 @@
 use std::time::Duration;
 
 use ringdown_domain::{
-    AgentId, E164, OrganisationId, PhoneNumberId, ProjectId, ScenarioId, TestProfileId, Timestamp,
+    AgentId, CronJobId, E164, FolderId, KeyId, OrganisationId, PersonalityId, PhoneNumberId,
+    ProjectId, ScenarioId, TestProfileId, Timestamp,
 };
 
-use super::Extra;
+use super::{Extra, Scope, SecretChange};
 
 /// An agent under test.
 #[derive(Clone, Debug, PartialEq)]
@@ -52,6 +53,8 @@ pub struct NewAgent {
     pub dial_route: Option<String>,
     /// The other API fields.
     pub extra: Extra,
+    /// Its secrets.
+    pub secrets: Vec<SecretChange>,
 }
 
 /// Which agents to list.
@@ -206,23 +209,149 @@ pub struct PhoneNumber {
     pub id: PhoneNumberId,
     /// Its organisation.
     pub org: OrganisationId,
+    /// The only project that may use it; `None`: all of the organisation.
+    pub project: Option<ProjectId>,
     /// The number.
     pub number: E164,
     /// A name for people.
     pub name: Option<String>,
+    /// Whose number it is: `own` for a trunk of the deployment's, else the provider it came from.
+    pub provider: String,
+    /// The provider's id of it.
+    pub provider_id: Option<String>,
+    /// Whether its user wants text messages; kept for the API.
+    pub sms_enabled: bool,
     /// The evaluator that uses it, if exactly one or several do: the oldest.
     pub scenario: Option<(ScenarioId, String)>,
     /// When it was added.
     pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
 }
 
 /// A number to add.
 #[derive(Clone, Debug)]
 pub struct NewPhoneNumber {
-    /// Its organisation.
-    pub org: OrganisationId,
+    /// Its organisation and the only project that may use it, if it is not for all.
+    pub scope: Scope,
     /// The number.
     pub number: E164,
     /// A name for people.
     pub name: Option<String>,
+    /// `own`, or the provider it came from.
+    pub provider: String,
+    /// The provider's id of it.
+    pub provider_id: Option<String>,
+    /// Whether its user wants text messages.
+    pub sms_enabled: bool,
+    /// The provider's credentials.
+    pub secrets: Vec<SecretChange>,
+}
+
+/// A personality made by a user.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Personality {
+    /// Its id, above those of the built-in ones.
+    pub id: PersonalityId,
+    /// Its organisation.
+    pub org: OrganisationId,
+    /// Its project.
+    pub project: ProjectId,
+    /// Its name.
+    pub name: String,
+    /// Its language, for example `en`.
+    pub language: String,
+    /// The other API fields.
+    pub extra: Extra,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+}
+
+/// A personality to create.
+#[derive(Clone, Debug)]
+pub struct NewPersonality {
+    /// Its organisation.
+    pub org: OrganisationId,
+    /// Its project.
+    pub project: ProjectId,
+    /// Its name.
+    pub name: String,
+    /// Its language.
+    pub language: String,
+    /// The other API fields.
+    pub extra: Extra,
+}
+
+/// A folder of evaluators.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Folder {
+    /// Its id.
+    pub id: FolderId,
+    /// Its project.
+    pub project: ProjectId,
+    /// Its path, with `.` between levels.
+    pub path: String,
+    /// Evaluators in it, not counting folders below.
+    pub scenarios: u64,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+}
+
+/// Which folders to list.
+#[derive(Clone, Debug, Default)]
+pub struct FolderFilter {
+    /// Only of this project.
+    pub project: Option<ProjectId>,
+    /// Only directly below this path; an empty path means the top level.
+    pub parent: Option<String>,
+    /// Only with this in the path, ignoring case.
+    pub search: Option<String>,
+    /// Only those that hold an evaluator of this agent.
+    pub agent: Option<AgentId>,
+}
+
+/// A job that triggers runs on a schedule.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CronJob {
+    /// Its id.
+    pub id: CronJobId,
+    /// What it is.
+    pub job: NewCronJob,
+    /// When it last triggered runs, or tried to.
+    pub last_run_at: Option<Timestamp>,
+    /// What came of that: `triggered result 7`, or why nothing was triggered.
+    pub last_outcome: String,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+}
+
+/// A job to create, or what a job is changed to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewCronJob {
+    /// Its organisation.
+    pub org: OrganisationId,
+    /// Its project.
+    pub project: ProjectId,
+    /// The agent under test.
+    pub agent: Option<AgentId>,
+    /// Its name.
+    pub name: String,
+    /// When it runs: five fields.
+    pub expression: String,
+    /// The IANA time zone of the expression.
+    pub timezone: String,
+    /// Whether it runs.
+    pub is_active: bool,
+    /// What it triggers: the other API fields.
+    pub extra: Extra,
+    /// When it runs next; `None` if never.
+    pub next_run_at: Option<Timestamp>,
+    /// The key it was made with.
+    pub created_by: Option<KeyId>,
 }

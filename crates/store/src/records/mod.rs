@@ -4,11 +4,13 @@ mod catalogue;
 mod ledger;
 mod runs;
 mod tenancy;
+mod webhooks;
 
 pub use catalogue::*;
 pub use ledger::*;
 pub use runs::*;
 pub use tenancy::*;
+pub use webhooks::*;
 
 /// JSON object of API fields that the platform stores and returns but does not act on.
 pub type Extra = serde_json::Map<String, serde_json::Value>;

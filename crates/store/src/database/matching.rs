@@ -4,15 +4,14 @@ use ringdown_domain::attempt::Verdict;
 use ringdown_domain::call::EndedReason;
 use ringdown_domain::matching::{Candidate, IncomingCall, Judgement, judge};
 use ringdown_domain::run::{Event, Status};
-use ringdown_domain::{CallId, E164, OrganisationId, RunId, Timestamp};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row as _, SqliteConnection};
+use ringdown_domain::{CallId, E164, OrganisationId, Timestamp};
 
-use super::Sqlite;
 use super::ledger::insert;
 use super::rows::{from_json, status, window};
-use super::runs::{apply, load};
 use super::tenancy::reject;
+use super::transitions::{apply, load, load_locked};
+use super::{Database, lock};
+use crate::sql::{Row, Session, sql};
 use crate::{Arrival, AttemptKind, Matched, NewAttempt, Reject, Result, Run, RunPatch, Transition};
 
 /// Finished runs are still an explanation for this long.
@@ -24,19 +23,19 @@ const MAX_PENDING: i64 = 2000;
 /// Runs in each other state looked at: they only explain a refusal.
 const MAX_OTHERS: i64 = 500;
 
-fn candidate(row: &SqliteRow) -> Result<Candidate> {
+fn candidate(row: &Row) -> Result<Candidate> {
     Ok(Candidate {
-        run: RunId(row.try_get("id")?),
-        status: status(row.try_get("status")?)?,
+        run: row.id("id")?,
+        status: status(row.get("status")?)?,
         window: window(row)?,
-        caller_ids: from_json("run", row.try_get("caller_ids")?)?,
-        call: row.try_get::<Option<String>, _>("call_id")?.map(CallId),
+        caller_ids: from_json("run", row.get("caller_ids")?)?,
+        call: row.get::<Option<String>>("call_id")?.map(CallId),
     })
 }
 
 /// Runs of its `owner` on `number`, the call's own first if it was matched before, then oldest pending first.
 async fn candidates(
-    db: &mut SqliteConnection,
+    on: &mut Session,
     number: &E164,
     owner: Option<i64>,
     call: &CallId,
@@ -45,57 +44,59 @@ async fn candidates(
     let recent = i64::try_from(RECENT.as_micros()).unwrap_or(i64::MAX);
     // Each part is a short walk along an index: a number may have any number of runs. The plus keeps
     // the search for the call off the index of numbers.
-    let rows = sqlx::query(
+    let mut query = sql(
         "WITH ours AS NOT MATERIALIZED (SELECT * FROM runs WHERE number = $1 \
          AND ($5 IS NULL OR org_id = $5)) \
-         SELECT id, status, opens_at, closes_at, caller_ids, call_id FROM runs WHERE id IN (\
-         SELECT id FROM runs WHERE call_id = $3 AND +number = $1 \
-         AND ($5 IS NULL OR org_id = $5) \
-         UNION ALL SELECT id FROM (SELECT id FROM ours WHERE status = 'pending' \
-         ORDER BY opens_at, id LIMIT $4) \
-         UNION ALL SELECT id FROM (SELECT id FROM ours WHERE status = 'in_progress' \
-         ORDER BY id LIMIT $6) \
-         UNION ALL SELECT id FROM (SELECT id FROM ours WHERE status = 'in_queue' \
-         ORDER BY id LIMIT $6) \
-         UNION ALL SELECT id FROM (SELECT id FROM ours WHERE updated_at >= $2 \
-         ORDER BY updated_at DESC LIMIT $6)) \
-         ORDER BY (call_id IS $3) DESC, (status = 'pending') DESC, \
-         (status IN ('in_queue', 'in_progress')) DESC, opens_at, id",
+         SELECT r.id, r.status, r.opens_at, r.closes_at, b.caller_ids, r.call_id FROM runs r \
+         JOIN batches b ON b.id = r.result_id AND b.state <> 'staging' WHERE r.id IN (\
+         SELECT id FROM runs WHERE call_id = $3 AND ",
     )
-    .bind(number.as_str())
+    .bind(number)
     .bind(now.as_micros().saturating_sub(recent))
     .bind(&call.0)
     .bind(MAX_PENDING)
     .bind(owner)
-    .bind(MAX_OTHERS)
-    .fetch_all(db)
-    .await?;
+    .bind(MAX_OTHERS);
+    query.either("+", "").push(
+        "number = $1 AND ($5 IS NULL OR org_id = $5) \
+         UNION ALL SELECT id FROM (SELECT id FROM ours WHERE status = 'pending' \
+         ORDER BY opens_at, id LIMIT $4) a \
+         UNION ALL SELECT id FROM (SELECT id FROM ours WHERE status = 'in_progress' \
+         ORDER BY id LIMIT $6) b \
+         UNION ALL SELECT id FROM (SELECT id FROM ours WHERE status = 'in_queue' \
+         ORDER BY id LIMIT $6) c \
+         UNION ALL SELECT id FROM (SELECT id FROM ours WHERE updated_at >= $2 \
+         ORDER BY updated_at DESC LIMIT $6) d) \
+         ORDER BY coalesce(r.call_id = $3, false) DESC, (r.status = 'pending') DESC, \
+         (r.status IN ('in_queue', 'in_progress')) DESC, r.opens_at, r.id",
+    );
+    let rows = query.all(on).await?;
     rows.iter().map(candidate).collect()
 }
 
 /// The pending run that a caller was meant to reach when it called another number.
 async fn expected_elsewhere(
-    db: &mut SqliteConnection,
+    on: &mut Session,
     from: &E164,
     owner: Option<OrganisationId>,
 ) -> Result<Option<Run>> {
-    let id: Option<i64> = sqlx::query_scalar(
-        "SELECT r.id FROM runs r WHERE r.status = 'pending' AND ($1 IS NULL OR r.org_id = $1) \
-         AND EXISTS (SELECT 1 FROM json_each(r.caller_ids) c WHERE c.value = $2) \
-         ORDER BY r.opens_at, r.id LIMIT 1",
-    )
-    .bind(owner.map(|org| org.0))
-    .bind(from.as_str())
-    .fetch_optional(&mut *db)
-    .await?;
-    match id {
-        Some(id) => Ok(Some(load(db, RunId(id)).await?)),
+    let mut query = sql(
+        "SELECT r.id FROM runs r JOIN batches b ON b.id = r.result_id \
+        WHERE r.status = 'pending'",
+    );
+    if let Some(owner) = owner {
+        query.push(" AND r.org_id = ").push_bind(owner.0);
+    }
+    query.push(" AND ").list_has("b.caller_ids", from.as_str());
+    query.push(" ORDER BY r.opens_at, r.id LIMIT 1");
+    match query.optional(on).await? {
+        Some(row) => Ok(Some(load(on, row.id("id")?).await?)),
         None => Ok(None),
     }
 }
 
 pub(super) async fn match_call(
-    db: &Sqlite,
+    db: &Database,
     call: IncomingCall,
     arrival: Arrival,
     now: Timestamp,
@@ -103,11 +104,13 @@ pub(super) async fn match_call(
     let mut tx = db.write().await?;
     let (owner, runs) = match &call.to {
         Ok(to) => {
-            let owner: Option<i64> =
-                sqlx::query_scalar("SELECT org_id FROM phone_numbers WHERE number = $1")
-                    .bind(to.as_str())
-                    .fetch_optional(&mut *tx)
-                    .await?;
+            // Two calls to one number are judged one after the other.
+            lock(&mut tx, to.as_str()).await?;
+            let row = sql("SELECT org_id FROM phone_numbers WHERE number = $1")
+                .bind(to)
+                .optional(&mut tx)
+                .await?;
+            let owner: Option<i64> = row.map(|row| row.get("org_id")).transpose()?;
             (
                 owner.map(OrganisationId),
                 candidates(&mut tx, to, owner, &call.call, now).await?,
@@ -124,9 +127,19 @@ pub(super) async fn match_call(
         None => judge(&call, owner.is_some(), &runs, now),
     };
     let mut run = match judgement.run {
+        Some(id) if judgement.verdict == Verdict::Matched => Some(load_locked(&mut tx, id).await?),
         Some(id) => Some(load(&mut tx, id).await?),
         None => None,
     };
+    // Its window closed, or a user cancelled it, while its batch was waited for.
+    if judgement.verdict == Verdict::Matched
+        && let Some(gone) = run
+            .as_ref()
+            .filter(|run| !matches!(run.status(), Status::Pending | Status::InProgress))
+    {
+        judgement.verdict = Verdict::TooLate;
+        judgement.explanation = format!("run {} ended at the moment the call arrived", gone.id);
+    }
     let lost = over.is_none()
         && matches!(
             judgement.verdict,
@@ -173,35 +186,40 @@ pub(super) async fn match_call(
 }
 
 /// A call that the testing agent refused while the question about it was on its way.
-async fn refused_before(db: &mut SqliteConnection, call: &CallId) -> Result<Option<Judgement>> {
-    let refused: Option<(String, Option<i64>)> = sqlx::query_as(
-        "SELECT explanation, run_id FROM attempts \
-         WHERE kind = 'invite' AND attempt_id = $1 AND verdict = 'at_capacity'",
-    )
+async fn refused_before(on: &mut Session, call: &CallId) -> Result<Option<Judgement>> {
+    let row = sql("SELECT explanation, run_id FROM attempts \
+         WHERE kind = 'invite' AND attempt_id = $1 AND verdict = 'at_capacity'")
     .bind(&call.0)
-    .fetch_optional(db)
+    .optional(on)
     .await?;
-    Ok(refused.map(|(explanation, run)| Judgement {
-        verdict: Verdict::AtCapacity,
-        run: run.map(RunId),
-        explanation,
-    }))
+    row.map(|row| {
+        Ok(Judgement {
+            verdict: Verdict::AtCapacity,
+            run: row.maybe_id("run_id")?,
+            explanation: row.get("explanation")?,
+        })
+    })
+    .transpose()
 }
 
-/// See [`crate::Store::refuse_call`].
+/// See [`crate::Transitions::refuse_call`].
 pub(super) async fn refuse(
-    db: &Sqlite,
+    db: &Database,
     mut attempt: NewAttempt,
     now: Timestamp,
 ) -> Result<Option<Transition>> {
     let mut tx = db.write().await?;
-    let run: Option<i64> = sqlx::query_scalar("SELECT id FROM runs WHERE call_id = $1")
+    if let Some(to) = &attempt.to {
+        // The question about this call may be being answered.
+        lock(&mut tx, to.as_str()).await?;
+    }
+    let found = sql("SELECT id FROM runs WHERE call_id = $1")
         .bind(&attempt.attempt_id)
-        .fetch_optional(&mut *tx)
+        .optional(&mut tx)
         .await?;
     let mut transition = None;
-    if let Some(id) = run {
-        let run = load(&mut tx, RunId(id)).await?;
+    if let Some(row) = found {
+        let run = load_locked(&mut tx, row.id("id")?).await?;
         attempt.org = Some(run.org);
         attempt.run = Some(run.id);
         if run.status() == Status::InProgress {
@@ -231,15 +249,15 @@ fn over(call: &CallId, runs: &[Candidate]) -> Option<Judgement> {
     })
 }
 
-async fn rejection(db: &mut SqliteConnection, run: Option<&Run>) -> Result<Reject> {
+async fn rejection(on: &mut Session, run: Option<&Run>) -> Result<Reject> {
     let Some(run) = run else {
         return Ok(Reject::Explicit);
     };
-    let text: Option<String> = sqlx::query_scalar("SELECT reject FROM projects WHERE id = $1")
+    let row = sql("SELECT reject FROM projects WHERE id = $1")
         .bind(run.project.0)
-        .fetch_optional(db)
+        .optional(on)
         .await?;
-    text.map_or(Ok(Reject::Explicit), |text| reject(&text))
+    row.map_or(Ok(Reject::Explicit), |row| reject(row.get("reject")?))
 }
 
 fn ledger_row(

@@ -1,13 +1,14 @@
 use std::collections::HashMap;
 
 use ringdown_domain::admission::{BatchLoad, Decision, ProjectLoad, Queue, QueuedRun, decide};
-use ringdown_domain::run::Event;
-use ringdown_domain::{OrganisationId, ProjectId, ResultId, Timestamp};
-use sqlx::{Row as _, SqliteConnection};
+use ringdown_domain::run::{Event, Status};
+use ringdown_domain::{OrganisationId, ProjectId, ResultId, RunId, Timestamp};
 
-use super::Sqlite;
+use super::Database;
 use super::rows::{from_millis, limit, unsigned};
-use super::runs::{apply, load};
+use super::tenancy::lock_organisation;
+use super::transitions::{apply, load, lock_batches};
+use crate::sql::{Session, sql};
 use crate::{QueueEntry, Result, Run, RunPatch};
 
 /// Queued runs of one project that are looked at; the rest of a longer queue waits its turn.
@@ -31,9 +32,8 @@ struct Waiting {
 }
 
 /// Steps from batch to batch along the index of queued runs instead of reading every run.
-async fn waiting(db: &mut SqliteConnection, org: OrganisationId) -> Result<Vec<Waiting>> {
-    let rows = sqlx::query(
-        "WITH RECURSIVE waiting (id) AS (\
+async fn waiting(on: &mut Session, org: OrganisationId) -> Result<Vec<Waiting>> {
+    let rows = sql("WITH RECURSIVE waiting (id) AS (\
          SELECT min(result_id) FROM runs WHERE org_id = $1 AND status = 'in_queue' \
          UNION ALL SELECT (SELECT min(result_id) FROM runs WHERE org_id = $1 \
          AND status = 'in_queue' AND result_id > waiting.id) FROM waiting \
@@ -41,18 +41,17 @@ async fn waiting(db: &mut SqliteConnection, org: OrganisationId) -> Result<Vec<W
          SELECT b.id, b.project_id, b.concurrency_limit, CASE WHEN b.concurrency_limit IS NULL \
          THEN 0 ELSE (SELECT count(*) FROM runs r WHERE r.result_id = b.id \
          AND r.status IN ('pending', 'in_progress')) END AS held \
-         FROM waiting CROSS JOIN batches b ON b.id = waiting.id ORDER BY b.id",
-    )
+         FROM waiting JOIN batches b ON b.id = waiting.id AND b.state = 'ready' ORDER BY b.id")
     .bind(org.0)
-    .fetch_all(db)
+    .all(on)
     .await?;
     rows.iter()
         .map(|row| {
             Ok(Waiting {
-                id: row.try_get::<i64, _>("id")?.into(),
-                project: row.try_get::<i64, _>("project_id")?.into(),
-                limit: limit("batch", row.try_get("concurrency_limit")?)?,
-                held: unsigned("batch", row.try_get("held")?)?,
+                id: row.id("id")?,
+                project: row.id("project_id")?,
+                limit: limit("batch", row.get("concurrency_limit")?)?,
+                held: unsigned("batch", row.get("held")?)?,
             })
         })
         .collect()
@@ -64,38 +63,34 @@ fn room(limit: Option<u32>, held: u32) -> i64 {
 
 /// The queue's head: of each project as many of its oldest runs as could matter. A batch is stored
 /// with all its runs at once, so that the order of batches is the order of their runs.
-async fn read_queue(
-    db: &mut SqliteConnection,
-    org: OrganisationId,
-    queued: Queued,
-) -> Result<Queue> {
-    let row = sqlx::query(
+async fn read_queue(on: &mut Session, org: OrganisationId, queued: Queued) -> Result<Queue> {
+    let row = sql(
         "SELECT parallel_limit, (SELECT count(*) FROM runs WHERE org_id = $1 AND \
          status IN ('pending', 'in_progress')) AS held FROM organisations WHERE id = $1",
     )
     .bind(org.0)
-    .fetch_one(&mut *db)
+    .one(on)
     .await?;
     let mut queue = Queue {
-        limit: limit("organisation", row.try_get("parallel_limit")?)?,
-        held: unsigned("organisation", row.try_get("held")?)?,
+        limit: limit("organisation", row.get("parallel_limit")?)?,
+        held: unsigned("organisation", row.get("held")?)?,
         ..Queue::default()
     };
-    let rows = sqlx::query(
+    let rows = sql(
         "SELECT p.id, p.parallel_limit, p.weight, (SELECT count(*) FROM runs r WHERE \
          r.org_id = $1 AND r.project_id = p.id AND r.status IN ('pending', 'in_progress')) AS held \
          FROM projects p WHERE p.org_id = $1",
     )
     .bind(org.0)
-    .fetch_all(&mut *db)
+    .all(on)
     .await?;
     let mut wanted = HashMap::new();
     for row in rows {
         let project = ProjectLoad {
-            id: row.try_get::<i64, _>("id")?.into(),
-            limit: limit("project", row.try_get("parallel_limit")?)?,
-            weight: unsigned("project", row.try_get("weight")?)?,
-            held: unsigned("project", row.try_get("held")?)?,
+            id: row.id("id")?,
+            limit: limit("project", row.get("parallel_limit")?)?,
+            weight: unsigned("project", row.get("weight")?)?,
+            held: unsigned("project", row.get("held")?)?,
         };
         let slots = room(queue.limit, queue.held).min(room(project.limit, project.held));
         let head = match queued {
@@ -105,7 +100,7 @@ async fn read_queue(
         wanted.insert(project.id, head);
         queue.projects.push(project);
     }
-    for batch in waiting(&mut *db, org).await? {
+    for batch in waiting(on, org).await? {
         let Some(wanted) = wanted.get_mut(&batch.project) else {
             continue;
         };
@@ -116,18 +111,19 @@ async fn read_queue(
         if head == 0 {
             continue;
         }
-        let ids: Vec<i64> = sqlx::query_scalar(
+        let rows = sql(
             "SELECT id FROM runs WHERE org_id = $1 AND result_id = $2 AND status = 'in_queue' \
              ORDER BY id LIMIT $3",
         )
         .bind(org.0)
         .bind(batch.id.0)
         .bind(head)
-        .fetch_all(&mut *db)
+        .all(on)
         .await?;
+        let ids: Vec<RunId> = rows.iter().map(|row| row.id("id")).collect::<Result<_>>()?;
         *wanted -= i64::try_from(ids.len()).unwrap_or(head);
         queue.runs.extend(ids.into_iter().map(|id| QueuedRun {
-            run: id.into(),
+            run: id,
             project: batch.project,
             batch: batch.id,
         }));
@@ -142,20 +138,34 @@ async fn read_queue(
     Ok(queue)
 }
 
-pub(super) async fn admit(db: &Sqlite, org: OrganisationId, now: Timestamp) -> Result<Vec<Run>> {
+pub(super) async fn admit(db: &Database, org: OrganisationId, now: Timestamp) -> Result<Vec<Run>> {
     let mut tx = db.write().await?;
-    let Decision { admitted, .. } = decide(&read_queue(&mut tx, org, Queued::Admissible).await?);
+    lock_organisation(&mut tx, org).await?;
+    let queue = read_queue(&mut tx, org, Queued::Admissible).await?;
+    let Decision { admitted, .. } = decide(&queue);
+    let chosen = queue.runs.iter().filter(|run| admitted.contains(&run.run));
+    lock_batches(&mut tx, chosen.map(|run| run.batch)).await?;
+    let mut windows = HashMap::new();
     let mut runs = Vec::with_capacity(admitted.len());
     for id in admitted {
         let run = load(&mut tx, id).await?;
-        let dial_window: i64 =
-            sqlx::query_scalar("SELECT dial_window_ms FROM projects WHERE id = $1")
-                .bind(run.project.0)
-                .fetch_one(&mut *tx)
-                .await?;
-        let event = Event::Admitted {
-            dial_window: from_millis(dial_window),
+        // Cancelled while its batch was waited for.
+        if run.status() != Status::InQueue {
+            continue;
+        }
+        let dial_window = match windows.get(&run.project) {
+            Some(window) => *window,
+            None => {
+                let row = sql("SELECT dial_window_ms FROM projects WHERE id = $1")
+                    .bind(run.project.0)
+                    .one(&mut tx)
+                    .await?;
+                let window = from_millis(row.get("dial_window_ms")?);
+                windows.insert(run.project, window);
+                window
+            }
         };
+        let event = Event::Admitted { dial_window };
         let transition = apply(&mut tx, run, event, RunPatch::default(), now).await?;
         runs.push(transition.run);
     }
@@ -163,9 +173,9 @@ pub(super) async fn admit(db: &Sqlite, org: OrganisationId, now: Timestamp) -> R
     Ok(runs)
 }
 
-pub(super) async fn explain(db: &Sqlite, org: OrganisationId) -> Result<Vec<QueueEntry>> {
-    let mut connection = db.readers.acquire().await?;
-    let decision = decide(&read_queue(&mut connection, org, Queued::All).await?);
+pub(super) async fn explain(db: &Database, org: OrganisationId) -> Result<Vec<QueueEntry>> {
+    let queue = read_queue(&mut db.read().await?, org, Queued::All).await?;
+    let decision = decide(&queue);
     // Runs that could start now are first: they are only waiting for admission to look.
     let starting = decision
         .admitted
@@ -184,12 +194,4 @@ pub(super) async fn explain(db: &Sqlite, org: OrganisationId) -> Result<Vec<Queu
             blocked_by,
         })
         .collect())
-}
-
-pub(super) async fn organisations(db: &Sqlite) -> Result<Vec<OrganisationId>> {
-    let ids: Vec<i64> =
-        sqlx::query_scalar("SELECT DISTINCT org_id FROM runs WHERE status = 'in_queue'")
-            .fetch_all(&db.readers)
-            .await?;
-    Ok(ids.into_iter().map(OrganisationId).collect())
 }

@@ -1,0 +1,59 @@
+use async_trait::async_trait;
+use ringdown_domain::{OrganisationId, ProjectId, ResultId, Timestamp, WebhookEventId};
+
+use crate::{
+    Listing, Page, Result, Scope, WebhookEvent, WebhookFilter, WebhookKind, WebhookOutcome,
+    WebhookTry,
+};
+
+/// Outgoing webhooks: events written with what they tell about, and every try to tell them.
+#[async_trait]
+pub trait Webhooks: Send + Sync {
+    /// Takes events that are due, most overdue first, and sets their next try to `until`: if this
+    /// process dies, another tries then.
+    async fn take_webhooks(
+        &self,
+        now: Timestamp,
+        until: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<WebhookEvent>>;
+    /// When the next event is due.
+    async fn next_webhook(&self) -> Result<Option<Timestamp>>;
+    /// Writes down a try and what follows from it.
+    async fn webhook_tried(
+        &self,
+        id: WebhookEventId,
+        outcome: WebhookOutcome,
+        now: Timestamp,
+    ) -> Result<()>;
+    /// Adds an event that is due at once.
+    async fn add_webhook(
+        &self,
+        org: OrganisationId,
+        project: ProjectId,
+        kind: WebhookKind,
+        result: Option<ResultId>,
+        body: &str,
+        now: Timestamp,
+    ) -> Result<WebhookEvent>;
+    /// Events, newest first. `count` stops at 10,000.
+    async fn webhooks(
+        &self,
+        scope: Scope,
+        filter: WebhookFilter,
+        page: Page,
+    ) -> Result<Listing<WebhookEvent>>;
+    /// One event with its tries, oldest first.
+    async fn webhook(
+        &self,
+        scope: Scope,
+        id: WebhookEventId,
+    ) -> Result<(WebhookEvent, Vec<WebhookTry>)>;
+    /// Makes an event due again, with the same id and body.
+    async fn replay_webhook(
+        &self,
+        scope: Scope,
+        id: WebhookEventId,
+        now: Timestamp,
+    ) -> Result<WebhookEvent>;
+}

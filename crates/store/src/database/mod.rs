@@ -1,0 +1,159 @@
+//! The database: SQLite in one file with one writer and readers beside it, or PostgreSQL shared by
+//! several platforms. What differs between them is in `sql` and here; the tables' modules are the same.
+
+mod agents;
+mod batches;
+mod counts;
+mod cron;
+mod folders;
+mod keys;
+mod ledger;
+mod matching;
+mod numbers;
+mod outbox;
+mod personalities;
+mod profiles;
+mod queue;
+mod retention;
+mod rows;
+mod run_lists;
+mod scenarios;
+mod secrets;
+mod tenancy;
+mod transitions;
+mod trigger;
+mod webhooks;
+
+use std::path::Path;
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{PgPool, SqlitePool};
+
+use crate::sql::{Session, sql};
+use crate::{Error, Result, Store};
+
+static SQLITE: sqlx::migrate::Migrator = sqlx::migrate!("migrations/sqlite");
+static POSTGRES: sqlx::migrate::Migrator = sqlx::migrate!("migrations/postgres");
+
+/// Longest wait for a connection.
+const ACQUIRE: Duration = Duration::from_secs(10);
+
+/// The platform's database. Every accepted write is on disk before it is acknowledged, so that no run is
+/// lost when the process or the machine dies. Cheap to clone; clones share the connections.
+#[derive(Clone, Debug)]
+pub struct Database(Pools);
+
+#[derive(Clone, Debug)]
+enum Pools {
+    Sqlite {
+        writer: SqlitePool,
+        readers: SqlitePool,
+    },
+    Postgres(PgPool),
+}
+
+impl Store for Database {}
+
+impl Database {
+    /// Opens a SQLite file, creating and migrating it as needed. One process at a time may use it.
+    ///
+    /// # Errors
+    /// [`Error::Database`] if the file cannot be opened, [`Error::Migrate`] if it was written by a
+    /// newer version.
+    pub async fn sqlite(file: &Path) -> Result<Self> {
+        if let Some(folder) = file.parent() {
+            std::fs::create_dir_all(folder).map_err(|source| Error::File {
+                path: folder.display().to_string(),
+                source,
+            })?;
+        }
+        let options = SqliteConnectOptions::new()
+            .filename(file)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(ACQUIRE);
+        let writer = SqlitePoolOptions::new()
+            .max_connections(1)
+            .acquire_timeout(ACQUIRE)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .connect_with(options.clone())
+            .await?;
+        SQLITE.run(&writer).await?;
+        let readers = SqlitePoolOptions::new()
+            .max_connections(4)
+            .acquire_timeout(ACQUIRE)
+            .connect_with(options.read_only(true))
+            .await?;
+        Ok(Self(Pools::Sqlite { writer, readers }))
+    }
+
+    /// Connects to a PostgreSQL database, `postgres://user:password@host/name`, and migrates it as
+    /// needed. Any number of processes may use it, with at most `connections` connections each.
+    ///
+    /// # Errors
+    /// [`Error::Database`] if it cannot be reached, [`Error::Migrate`] if it was written by a newer
+    /// version.
+    pub async fn postgres(url: &str, connections: u32) -> Result<Self> {
+        let options: PgConnectOptions = url.parse()?;
+        let pool = PgPoolOptions::new()
+            .max_connections(connections)
+            .acquire_timeout(ACQUIRE)
+            .connect_with(options.application_name("ringdown"))
+            .await?;
+        POSTGRES.run(&pool).await?;
+        Ok(Self(Pools::Postgres(pool)))
+    }
+
+    /// Closes the database after the transactions in flight.
+    pub async fn close(&self) {
+        match &self.0 {
+            Pools::Sqlite { writer, readers } => {
+                readers.close().await;
+                writer.close().await;
+            }
+            Pools::Postgres(pool) => pool.close().await,
+        }
+    }
+
+    /// Whether transactions should be short because they keep every other writer waiting.
+    fn has_one_writer(&self) -> bool {
+        matches!(self.0, Pools::Sqlite { .. })
+    }
+
+    /// A transaction. On SQLite it holds the write lock from its start; on PostgreSQL what is read for a
+    /// decision has to be read `locked`. Locks are taken in this order, so that none waits for another in
+    /// a circle: organisation, number, batches by id, runs.
+    async fn write(&self) -> Result<Session> {
+        Ok(match &self.0 {
+            Pools::Sqlite { writer, .. } => {
+                Session::SqliteWrite(writer.begin_with("BEGIN IMMEDIATE").await?)
+            }
+            Pools::Postgres(pool) => Session::PostgresWrite(pool.begin().await?),
+        })
+    }
+
+    /// A connection for reading.
+    async fn read(&self) -> Result<Session> {
+        Ok(match &self.0 {
+            Pools::Sqlite { readers, .. } => Session::SqliteRead(readers.acquire().await?),
+            Pools::Postgres(pool) => Session::PostgresRead(pool.acquire().await?),
+        })
+    }
+}
+
+/// Keeps others from deciding about the same thing until the end of the transaction. SQLite has one
+/// writer anyway.
+async fn lock(session: &mut Session, what: &str) -> Result<()> {
+    if let Session::PostgresWrite(_) = session {
+        sql("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))")
+            .bind(what)
+            .all(session)
+            .await?;
+    }
+    Ok(())
+}

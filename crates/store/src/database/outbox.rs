@@ -1,0 +1,69 @@
+use async_trait::async_trait;
+use ringdown_domain::{ResultId, RunId, Timestamp};
+
+use super::Database;
+use super::rows::{RUN, RUN_FROM, count, run, status, window};
+use super::transitions::load;
+use crate::sql::sql;
+use crate::{Announcement, Entered, Outbox, OutboxRow, Result, Run};
+
+#[async_trait]
+impl Outbox for Database {
+    async fn outbox(&self, limit: u32) -> Result<Vec<OutboxRow>> {
+        let mut on = self.read().await?;
+        let rows = sql("SELECT * FROM outbox ORDER BY id LIMIT $1")
+            .bind(limit)
+            .all(&mut on)
+            .await?;
+        let mut outbox = Vec::with_capacity(rows.len());
+        for row in &rows {
+            let event = match row.maybe_id::<RunId>("run_id")? {
+                None => Announcement::Accepted(row.id("result_id")?),
+                Some(id) => Announcement::Entered(Box::new(Entered {
+                    seq: count("run", row.get("seq")?)?,
+                    status: status(row.get("status")?)?,
+                    window: window(row)?,
+                    error_message: row.get("reason")?,
+                    success: row.get("success")?,
+                    run: match load(&mut on, id).await {
+                        Ok(run) => run,
+                        // Deleted while this was read, and its rows with it.
+                        Err(crate::Error::NotFound { .. }) => continue,
+                        Err(error) => return Err(error),
+                    },
+                })),
+            };
+            outbox.push(OutboxRow {
+                id: row.get("id")?,
+                at: Timestamp::from_micros(row.get("at")?),
+                event,
+            });
+        }
+        Ok(outbox)
+    }
+
+    async fn accepted_runs(
+        &self,
+        batch: ResultId,
+        after: Option<RunId>,
+        limit: u32,
+    ) -> Result<Vec<Run>> {
+        let mut query = sql("SELECT ");
+        query.push(RUN).push(RUN_FROM);
+        query.push(" WHERE r.result_id = ").push_bind(batch.0);
+        query
+            .push(" AND r.id > ")
+            .push_bind(after.map_or(0, |id| id.0));
+        query.push(" ORDER BY r.id LIMIT ").push_bind(limit);
+        let rows = query.all(&mut self.read().await?).await?;
+        rows.iter().map(run).collect()
+    }
+
+    async fn outbox_published(&self, ids: &[i64]) -> Result<()> {
+        let mut tx = self.write().await?;
+        let mut query = sql("DELETE FROM outbox WHERE ");
+        query.one_of("id", ids.iter().copied());
+        query.run(&mut tx).await?;
+        tx.commit().await
+    }
+}

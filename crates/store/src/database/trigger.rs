@@ -1,0 +1,294 @@
+use std::collections::BTreeSet;
+
+use ringdown_domain::{E164, ResultId, RunId, Timestamp};
+
+use super::rows::{from_json, parsed, to_json};
+use super::tenancy::lock_organisation;
+use super::{Database, batches};
+use crate::sql::{Session, sql};
+use crate::{Batch, Error, NewBatch, NewTemplate, Result, TriggeredRun, WebhookKind};
+
+/// Runs stored in one transaction where every other writer has to wait for it.
+const PORTION: usize = 500;
+
+/// Stores a batch. On PostgreSQL it is one transaction. On SQLite a long batch is stored in portions
+/// behind the state `staging`, which nobody sees, and appears at once with the last one: a transaction
+/// as seen from outside, without keeping other writers waiting for the length of it.
+pub(super) async fn trigger(
+    db: &Database,
+    new: NewBatch,
+    now: Timestamp,
+) -> Result<(Batch, Vec<TriggeredRun>)> {
+    let chosen = new.runs.iter().any(|run| run.number.is_none());
+    // Numbers are chosen and taken in one transaction, or two batches would choose the same ones.
+    let portion = if db.has_one_writer() && !chosen {
+        PORTION
+    } else {
+        usize::MAX
+    };
+    let mut tx = db.write().await?;
+    let id = insert_batch(&mut tx, &new, now).await?;
+    let templates = insert_templates(&mut tx, id, &new.templates).await?;
+    let numbers = numbers(&mut tx, &new).await?;
+    let mut runs = Vec::with_capacity(new.runs.len());
+    let mut left = new.runs.iter().zip(numbers).peekable();
+    loop {
+        let mut rows = Vec::new();
+        for (run, number) in left.by_ref().take(portion) {
+            let template = templates.get(run.template).copied();
+            let scenario = new.templates.get(run.template).map(|t| t.scenario.0);
+            rows.push((template, scenario, run.template, number));
+        }
+        let ids = insert_runs(&mut tx, id, &new, &rows, now).await?;
+        runs.extend(
+            ids.into_iter()
+                .zip(rows)
+                .map(|(id, (_, _, template, number))| TriggeredRun {
+                    id,
+                    template,
+                    number,
+                }),
+        );
+        if left.peek().is_none() {
+            break;
+        }
+        tx.commit().await?;
+        tx = db.write().await?;
+    }
+    publish(&mut tx, id, &new, now).await?;
+    let stored = batches::load(&mut tx, id).await?;
+    tx.commit().await?;
+    Ok((stored, runs))
+}
+
+async fn insert_batch(on: &mut Session, new: &NewBatch, now: Timestamp) -> Result<ResultId> {
+    if let Some(idempotency) = &new.idempotency {
+        // Two requests with one key wait for each other, so that the second finds the first.
+        super::lock(on, &format!("idempotency {} {}", new.org, idempotency.key)).await?;
+        let used = sql("SELECT result_id FROM idempotency WHERE org_id = $1 AND key = $2")
+            .bind(new.org.0)
+            .bind(&idempotency.key)
+            .optional(on)
+            .await?;
+        if let Some(used) = used {
+            return Err(Error::Repeated(used.id("result_id")?));
+        }
+    }
+    let row = sql(
+        "INSERT INTO batches (org_id, project_id, agent_id, agent_name, name, concurrency_limit, \
+         settings, created_at, state, caller_ids, dial_route, cron_job_id) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'staging', $9, $10, $11) RETURNING id",
+    )
+    .bind(new.org.0)
+    .bind(new.project.0)
+    .bind(new.agent.0)
+    .bind(&new.agent_name)
+    .bind(&new.name)
+    .bind(new.concurrency_limit)
+    .bind(to_json("batch", &new.settings)?)
+    .bind(now)
+    .bind(to_json("batch", &new.caller_ids)?)
+    .bind(&new.dial_route)
+    .bind(new.cron_job.map(|job| job.0))
+    .one(on)
+    .await?;
+    let id: ResultId = row.id("id")?;
+    if let Some(idempotency) = &new.idempotency {
+        sql(
+            "INSERT INTO idempotency (org_id, key, request_sha256, result_id, created_at) \
+             VALUES ($1, $2, $3, $4, $5)",
+        )
+        .bind(new.org.0)
+        .bind(&idempotency.key)
+        .bind(idempotency.request_sha256.as_slice())
+        .bind(id.0)
+        .bind(now)
+        .run(on)
+        .await?;
+    }
+    Ok(id)
+}
+
+async fn insert_templates(
+    on: &mut Session,
+    batch: ResultId,
+    templates: &[NewTemplate],
+) -> Result<Vec<i64>> {
+    let mut ids = Vec::with_capacity(templates.len());
+    for template in templates {
+        let profile = template.test_profile.as_ref();
+        let row = sql(
+            "INSERT INTO run_templates (result_id, scenario_id, scenario_name, personality_id, \
+             personality_name, test_profile, script) VALUES ($1, $2, $3, $4, $5, $6, $7) \
+             RETURNING id",
+        )
+        .bind(batch.0)
+        .bind(template.scenario.0)
+        .bind(&template.scenario_name)
+        .bind(template.personality.map(|id| id.0))
+        .bind(&template.personality_name)
+        .bind(profile.map(|profile| to_json("run", profile)).transpose()?)
+        .bind(to_json("run", &template.script)?)
+        .one(on)
+        .await?;
+        ids.push(row.get("id")?);
+    }
+    Ok(ids)
+}
+
+/// The number of every run: its own, or one that no unfinished run uses.
+async fn numbers(on: &mut Session, new: &NewBatch) -> Result<Vec<E164>> {
+    let wanted = new.runs.iter().filter(|run| run.number.is_none()).count();
+    let mut free = if wanted == 0 {
+        Vec::new()
+    } else {
+        free_numbers(on, new, wanted).await?
+    };
+    if free.len() < wanted {
+        let free = free.len();
+        return Err(Error::TooFewNumbers { wanted, free });
+    }
+    let numbers = new.runs.iter().map(|run| {
+        let number = run.number.clone().or_else(|| free.pop());
+        number.ok_or(Error::TooFewNumbers { wanted, free: 0 })
+    });
+    numbers.collect()
+}
+
+async fn free_numbers(on: &mut Session, new: &NewBatch, wanted: usize) -> Result<Vec<E164>> {
+    lock_organisation(on, new.org).await?;
+    let rows = sql("SELECT n.number FROM phone_numbers n WHERE n.org_id = $1 \
+         AND (n.project_id IS NULL OR n.project_id = $2) AND NOT EXISTS (SELECT 1 FROM runs r \
+         WHERE r.number = n.number AND r.status IN ('in_queue', 'pending', 'in_progress')) \
+         ORDER BY n.id DESC LIMIT $3")
+    .bind(new.org.0)
+    .bind(new.project.0)
+    .bind(i64::try_from(wanted).unwrap_or(i64::MAX))
+    .all(on)
+    .await?;
+    let taken: BTreeSet<&E164> = new
+        .runs
+        .iter()
+        .filter_map(|run| run.number.as_ref())
+        .collect();
+    let mut free = Vec::with_capacity(rows.len());
+    for row in &rows {
+        let number: E164 = parsed("phone number", row.get("number")?)?;
+        if !taken.contains(&number) {
+            free.push(number);
+        }
+    }
+    Ok(free)
+}
+
+type NewRow = (Option<i64>, Option<i64>, usize, E164);
+
+/// Stores runs under ids that grow in their order, which is the order of the queue.
+async fn insert_runs(
+    on: &mut Session,
+    batch: ResultId,
+    new: &NewBatch,
+    rows: &[NewRow],
+    now: Timestamp,
+) -> Result<Vec<RunId>> {
+    let mut reserve = sql("SELECT ");
+    reserve.either(
+        "coalesce(json_group_array(value), '[]') FROM (WITH RECURSIVE n (value) AS (SELECT \
+         (SELECT coalesce(max(seq), 0) + 1 FROM sqlite_sequence WHERE name = 'runs') UNION ALL \
+         SELECT value + 1 FROM n LIMIT ",
+        "coalesce(jsonb_agg(value)::text, '[]') FROM (SELECT \
+         nextval(pg_get_serial_sequence('runs', 'id')) AS value FROM generate_series(1, ",
+    );
+    reserve.push_bind(i64::try_from(rows.len()).unwrap_or(i64::MAX));
+    reserve.either(") SELECT value FROM n)", ")) reserved");
+    let mut ids: Vec<RunId> = from_json("run", &reserve.one(on).await?.first::<String>()?)?;
+    ids.sort_unstable();
+    let values: Vec<_> = ids
+        .iter()
+        .zip(rows)
+        .map(|(id, (template, scenario, _, number))| (id.0, template, scenario, number.as_str()))
+        .collect();
+    let mut insert = sql(
+        "INSERT INTO runs (id, org_id, project_id, result_id, agent_id, template_id, scenario_id, \
+         number, seq, version, status, created_at, updated_at) SELECT ",
+    );
+    insert.either(
+        "value ->> 0, $1, $2, $3, $4, value ->> 1, value ->> 2, value ->> 3, 1, 1, 'in_queue', $5, $5 \
+         FROM json_each($6)",
+        "(v ->> 0)::bigint, $1, $2, $3, $4, (v ->> 1)::bigint, (v ->> 2)::bigint, v ->> 3, 1, 1, \
+         'in_queue', $5, $5 FROM jsonb_array_elements($6::jsonb) e (v)",
+    );
+    insert
+        .bind(new.org.0)
+        .bind(new.project.0)
+        .bind(batch.0)
+        .bind(new.agent.0)
+        .bind(now)
+        .bind(to_json("run", &values)?)
+        .run(on)
+        .await?;
+    Ok(ids)
+}
+
+/// Makes the batch visible, and announces it.
+async fn publish(on: &mut Session, id: ResultId, new: &NewBatch, now: Timestamp) -> Result<()> {
+    let runs = i64::try_from(new.runs.len()).unwrap_or(i64::MAX);
+    sql(
+        "INSERT INTO batch_counts (result_id, total, in_queue, updated_at) VALUES ($1, $2, $2, $3)",
+    )
+    .bind(id.0)
+    .bind(runs)
+    .bind(now)
+    .run(on)
+    .await?;
+    sql(
+        "INSERT INTO totals (org_id, project_id, agent_id, results, runs) \
+         VALUES ($1, $2, $3, 1, $4) ON CONFLICT (org_id, project_id, agent_id) DO UPDATE \
+         SET results = totals.results + 1, runs = totals.runs + excluded.runs",
+    )
+    .bind(new.org.0)
+    .bind(new.project.0)
+    .bind(new.agent.0)
+    .bind(runs)
+    .run(on)
+    .await?;
+    sql("INSERT INTO outbox (result_id, at, seq, status) VALUES ($1, $2, 1, 'in_queue')")
+        .bind(id.0)
+        .bind(now)
+        .run(on)
+        .await?;
+    if new.gated {
+        super::webhooks::insert(
+            on,
+            new.org,
+            new.project,
+            WebhookKind::ResultPreTrigger,
+            Some(id),
+            "",
+            now,
+        )
+        .await?;
+    }
+    sql("UPDATE batches SET state = $1 WHERE id = $2")
+        .bind(if new.gated { "gated" } else { "ready" })
+        .bind(id.0)
+        .run(on)
+        .await?;
+    Ok(())
+}
+
+/// Removes batches that a process which died left half-stored, with their idempotency keys.
+pub(super) async fn remove_unfinished(db: &Database) -> Result<u64> {
+    if !db.has_one_writer() {
+        return Ok(0);
+    }
+    let mut tx = db.write().await?;
+    sql("DELETE FROM idempotency WHERE result_id IN (SELECT id FROM batches WHERE state = 'staging')")
+        .run(&mut tx)
+        .await?;
+    let removed = sql("DELETE FROM batches WHERE state = 'staging'")
+        .run(&mut tx)
+        .await?;
+    tx.commit().await?;
+    Ok(removed)
+}
