@@ -1,4 +1,4 @@
-//! The platform: owns the runs. REST server, run queue, call matching, deadlines.
+//! The platform: owns the runs. Run queue, call matching, deadlines, the outbox relay.
 //!
 //! Contract:
 //! * The store is the truth. A transition and its outbox row are one transaction; the relay
@@ -6,12 +6,12 @@
 //! * Admission is driven by events: a freed slot admits at once.
 //! * Facts from the bus are applied idempotently; what does not fit a run's state is ignored.
 //!
-//! Refuses: audio, SIP and dialing. Those are other roles, heard on the bus.
+//! Refuses: HTTP (`rest`), audio, SIP and dialing. Those are other roles, heard on the bus.
 
 mod engine;
 mod error;
 mod score;
 
-pub use engine::Engine;
+pub use engine::{Engine, Triggered};
 pub use error::Error;
 pub use score::{Score, ScoreMetric, ScoreTurn};

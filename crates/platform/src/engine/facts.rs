@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ringdown_bus::{Delivery, Stream, Workers, WorkersOptions, subject};
+use ringdown_bus::{Delivery, Stream, Workers, WorkersOptions, now, subject};
 use ringdown_domain::call::EndedReason;
 use ringdown_domain::run::Event;
 use ringdown_domain::{E164, RunId};
@@ -180,7 +180,7 @@ async fn call(engine: &Engine, run: &Run, fact: CallFact) -> Result<Applied, Err
                 recording: Some(step.recording),
                 ..RunPatch::default()
             };
-            engine.0.store.patch_run(run.id, patch).await?;
+            engine.0.store.patch_run(run.id, patch, now()).await?;
             Ok(Applied::Done)
         }
         _ => Ok(Applied::Done),

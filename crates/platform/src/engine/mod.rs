@@ -12,9 +12,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use ringdown_bus::{Bus, now};
-use ringdown_domain::run::{Effect, Event};
+use ringdown_domain::run::{Effect, Event, Status};
 use ringdown_domain::{OrganisationId, ResultId, RunId};
-use ringdown_store::{Batch, Error as StoreError, NewBatch, Run, RunPatch, Store, Transition};
+use ringdown_store::{
+    Batch, Error as StoreError, NewBatch, Run, RunPatch, RunProgress, Scope, Store, Transition,
+    TriggeredRun,
+};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -31,6 +34,17 @@ const CANCELLED_AT_ONCE: u32 = 500;
 /// Why a cancelled run ended.
 const BY_A_USER: &str = "cancelled by a user";
 
+/// A batch that was just stored.
+#[derive(Clone, Debug)]
+pub struct Triggered {
+    /// The batch.
+    pub batch: Batch,
+    /// Its runs, in queue order.
+    pub runs: Vec<TriggeredRun>,
+    /// Where they are once free slots were given away, by id.
+    pub progress: Vec<RunProgress>,
+}
+
 /// The platform's engine. Cheap to clone; clones share one state.
 #[derive(Clone)]
 pub struct Engine(Arc<Inner>);
@@ -40,6 +54,7 @@ struct Inner {
     bus: Bus,
     outbox: Notify,
     deadlines: Notify,
+    webhooks: Notify,
     admission: Notify,
     to_admit: Mutex<BTreeSet<OrganisationId>>,
 }
@@ -52,6 +67,7 @@ impl Engine {
             bus,
             outbox: Notify::new(),
             deadlines: Notify::new(),
+            webhooks: Notify::new(),
             admission: Notify::new(),
             to_admit: Mutex::new(BTreeSet::new()),
         }))
@@ -98,52 +114,79 @@ impl Engine {
     ///
     /// # Errors
     /// [`Error::Store`] if nothing was stored.
-    pub async fn trigger(&self, batch: NewBatch) -> Result<(Batch, Vec<Run>), Error> {
+    pub async fn trigger(&self, batch: NewBatch) -> Result<Triggered, Error> {
         let org = batch.org;
         let (batch, runs) = self.0.store.trigger(batch, now()).await?;
         self.changed();
         self.admit(org).await;
-        let ids: Vec<RunId> = runs.iter().map(|run| run.id).collect();
-        match self.0.store.runs_by_id(org, &ids).await {
-            Ok(fresh) => Ok((batch, fresh)),
+        let progress = match self.0.store.progress(batch.id).await {
+            Ok(progress) => progress,
             // The batch is stored: its runs as they were stored are still a true answer.
             Err(error) => {
                 warn!(%error, "cannot read triggered runs again");
-                Ok((batch, runs))
+                let queued = |run: &TriggeredRun| RunProgress {
+                    id: run.id,
+                    status: Status::InQueue,
+                    window: None,
+                };
+                runs.iter().map(queued).collect()
             }
-        }
+        };
+        Ok(Triggered {
+            batch,
+            runs,
+            progress,
+        })
+    }
+
+    /// Lets a batch that waited for its pre-run webhook be dispatched.
+    ///
+    /// # Errors
+    /// [`Error::Store`] if the database failed; nothing has changed then.
+    pub async fn open_gate(&self, org: OrganisationId, batch: ResultId) -> Result<(), Error> {
+        self.0.store.open_gate(batch).await?;
+        self.schedule_admission(org);
+        Ok(())
     }
 
     /// Ends a run on a user's behalf. A run that has ended stays as it is.
     ///
     /// # Errors
-    /// [`Error::Store`] if the organisation has no such run.
-    pub async fn cancel_run(&self, org: OrganisationId, run: RunId) -> Result<Run, Error> {
-        self.0.store.run(org, run).await?;
+    /// [`Error::Store`] if there is no such run in the scope.
+    pub async fn cancel_run(&self, scope: Scope, run: RunId) -> Result<Run, Error> {
+        self.0.store.run(scope, run).await?;
         let reason = BY_A_USER.to_owned();
         match self
             .apply(run, Event::Cancelled { reason }, RunPatch::default())
             .await
         {
             Ok(transition) => Ok(transition.run),
-            Err(StoreError::Illegal(_)) => Ok(self.0.store.run(org, run).await?),
+            Err(StoreError::Illegal(_)) => Ok(self.0.store.run(scope, run).await?),
             Err(error) => Err(error.into()),
         }
     }
 
-    /// Ends every unfinished run of a batch; returns how many.
+    /// Ends every unfinished run of a batch on a user's behalf; returns how many.
     ///
     /// # Errors
-    /// [`Error::Store`] if the organisation has no such batch.
-    pub async fn cancel_batch(&self, org: OrganisationId, id: ResultId) -> Result<u32, Error> {
-        self.0.store.batch(org, id).await?;
+    /// [`Error::Store`] if there is no such batch in the scope.
+    pub async fn cancel_batch(&self, scope: Scope, id: ResultId) -> Result<u32, Error> {
+        self.end_batch(scope, id, BY_A_USER).await
+    }
+
+    /// Ends every unfinished run of a batch for this reason; returns how many.
+    ///
+    /// # Errors
+    /// [`Error::Store`] if there is no such batch in the scope.
+    pub async fn end_batch(&self, scope: Scope, id: ResultId, why: &str) -> Result<u32, Error> {
+        self.0.store.batch(scope, id).await?;
         let mut cancelled = 0;
         loop {
             // In portions, so that no transaction holds the others up.
             let portion = self
                 .0
                 .store
-                .cancel_batch(org, id, BY_A_USER, CANCELLED_AT_ONCE, now());
+                .cancel_batch(scope, id, why, CANCELLED_AT_ONCE, now());
             let portion = portion.await?;
             if portion.is_empty() {
                 return Ok(cancelled);
@@ -190,6 +233,17 @@ impl Engine {
     fn changed(&self) {
         self.0.outbox.notify_one();
         self.0.deadlines.notify_one();
+        self.0.webhooks.notify_one();
+    }
+
+    /// Waits until something was written that an outgoing webhook may tell of.
+    pub async fn webhooks_may_be_due(&self) {
+        self.0.webhooks.notified().await;
+    }
+
+    /// An outgoing webhook was added or is to be tried again.
+    pub fn webhooks_changed(&self) {
+        self.0.webhooks.notify_one();
     }
 
     fn schedule_admission(&self, org: OrganisationId) {

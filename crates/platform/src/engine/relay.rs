@@ -1,10 +1,11 @@
 use std::time::Duration;
 
 use prost::Message as _;
-use ringdown_domain::Timestamp;
+use ringdown_domain::run::Status;
+use ringdown_domain::{ResultId, Timestamp};
 use ringdown_proto::v1::envelope::Fact;
 use ringdown_proto::v1::{RunStatus, RunTransition};
-use ringdown_store::OutboxRow;
+use ringdown_store::{Announcement, Entered};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
@@ -53,21 +54,52 @@ pub(super) async fn run(engine: Engine, stop: CancellationToken) {
 async fn drain(engine: &Engine) -> Result<(), Error> {
     loop {
         let rows = engine.0.store.outbox(BATCH).await?;
-        let Some(last) = rows.last().map(|row| row.id) else {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let ids: Vec<i64> = rows.iter().map(|row| row.id).collect();
+        for row in rows {
+            // One after the other, so that a run's transitions stand in the stream in their order.
+            match row.event {
+                Announcement::Entered(entered) => publish(engine, &entered, row.at).await?,
+                Announcement::Accepted(batch) => accepted(engine, batch, row.at).await?,
+            }
+        }
+        engine.0.store.outbox_published(&ids).await?;
+    }
+}
+
+async fn publish(engine: &Engine, entered: &Entered, at: Timestamp) -> Result<(), Error> {
+    let run = &entered.run;
+    let fact = Fact::Run(bounded(transition(entered)));
+    let mut envelope = engine.0.bus.envelope(&run.team, fact);
+    envelope.event_id = format!("run-{}-{}", run.id, entered.seq);
+    envelope.at_us = at.as_micros();
+    let id = format!("{}:{}", run.id, entered.seq);
+    engine.0.bus.publish(&envelope, &id).await?;
+    Ok(())
+}
+
+/// Announces the first transition of every run of a batch, wherever the runs are by now.
+async fn accepted(engine: &Engine, batch: ResultId, at: Timestamp) -> Result<(), Error> {
+    let mut after = None;
+    loop {
+        let runs = engine.0.store.accepted_runs(batch, after, BATCH).await?;
+        let Some(last) = runs.last().map(|run| run.id) else {
             return Ok(());
         };
-        for row in &rows {
-            // One after the other, so that a run's transitions stand in the stream in their order.
-            let mut envelope = engine
-                .0
-                .bus
-                .envelope(&row.run.team, Fact::Run(bounded(transition(row))));
-            envelope.event_id = format!("run-{}-{}", row.run.id, row.seq);
-            envelope.at_us = row.at.as_micros();
-            let id = format!("{}:{}", row.run.id, row.seq);
-            engine.0.bus.publish(&envelope, &id).await?;
+        after = Some(last);
+        for run in runs {
+            let queued = Entered {
+                seq: 1,
+                status: Status::InQueue,
+                window: None,
+                error_message: None,
+                success: None,
+                run,
+            };
+            publish(engine, &queued, at).await?;
         }
-        engine.0.store.outbox_published(last).await?;
     }
 }
 
@@ -89,7 +121,7 @@ fn bounded(mut transition: RunTransition) -> RunTransition {
     transition
 }
 
-fn transition(row: &OutboxRow) -> RunTransition {
+fn transition(row: &Entered) -> RunTransition {
     let run = &row.run;
     let profile = run.test_profile.as_ref();
     RunTransition {
