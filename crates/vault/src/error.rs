@@ -15,7 +15,9 @@ pub enum Error {
         problem: KeyProblem,
     },
     /// No key at all.
-    #[error("the vault has no key; add a line such as this prints: echo k1:$(openssl rand -base64 32)")]
+    #[error(
+        "the vault has no key; add a line such as this prints: echo k1:$(openssl rand -base64 32)"
+    )]
     NoKeys,
     /// More keys than anyone rotates.
     #[error("the vault has more than {MOST_KEYS} keys; remove those that nothing is sealed with")]
