@@ -185,7 +185,7 @@ fn a_refusal_names_the_address_and_the_way_out() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(20_000))]
+    #![proptest_config(ProptestConfig::with_cases(4_000))]
 
     #[test]
     fn what_the_standard_library_calls_special_is_never_public(bits: u32) {
