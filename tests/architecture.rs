@@ -27,7 +27,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("store", &["domain"]),
     ("sip", &["domain"]),
     ("voice", &[]),
-    ("carrier", &["domain", "sip"]),
+    ("carrier", &["domain", "egress", "sip", "vault"]),
     ("platform", &["api", "store", "bus", "proto", "domain"]),
     ("rest", &["platform", "api", "store", "bus", "domain"]),
     ("scheduler", &["client", "bus", "api", "proto", "domain"]),

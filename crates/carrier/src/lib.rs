@@ -6,6 +6,7 @@
 //!
 //! Refuses: claims, retries and windows (crate `dialer`).
 
+pub mod account;
 mod exec;
 mod route;
 mod sip;

@@ -6,6 +6,7 @@
     clippy::indexing_slicing
 )]
 
+mod account;
 mod exec;
 mod routes;
 mod sip;
