@@ -3,13 +3,74 @@ use axum::extract::State as Extract;
 use axum::http::StatusCode;
 use ringdown_api as wire;
 use ringdown_bus::now;
-use ringdown_domain::{AgentId, OrganisationId, ProjectId};
-use ringdown_store::{Agent, AgentFilter, NewAgent};
+use ringdown_domain::{AgentId, ProjectId};
+use ringdown_store::{Agent, AgentFilter, NewAgent, Scope};
 
 use super::State;
 use super::body::Fields;
+use super::operations::{Body, Kind, Table};
 use super::pages::{Asked, Id, time};
 use crate::error::{Answer, Failure};
+
+pub(crate) fn operations(table: &mut Table) {
+    const MANY: &str = "/test_framework/v1/aiagents";
+    const ONE: &str = "/test_framework/v1/aiagents/{id}";
+    table.tag("Agents", "The voice agents under test.");
+    table
+        .get(MANY, list)
+        .id("aiagents-v1-list")
+        .summary("List agents")
+        .paged()
+        .query("project_id", Kind::Id, "Only of this project.")
+        .query("q", Kind::Text, "Only those whose name contains this.")
+        .answers::<wire::Page<wire::Agent>>(200);
+    table
+        .post(MANY, create)
+        .id("aiagents-v1-create")
+        .summary("Create an agent")
+        .takes(body())
+        .answers::<wire::Agent>(201);
+    table
+        .get(ONE, read)
+        .id("aiagents-v1-retrieve")
+        .summary("Show an agent")
+        .answers::<wire::Agent>(200);
+    table
+        .put(ONE, replace)
+        .id("aiagents-v1-update")
+        .summary("Replace an agent")
+        .takes(body())
+        .answers::<wire::Agent>(200);
+    table
+        .patch(ONE, change)
+        .id("aiagents-v1-partial-update")
+        .summary("Change an agent")
+        .takes(body().partly())
+        .answers::<wire::Agent>(200);
+    table
+        .delete(ONE, delete)
+        .id("aiagents-v1-destroy")
+        .summary("Delete an agent")
+        .answers_nothing(204);
+}
+
+fn body() -> Body {
+    Body::new()
+        .required("agent_name", Kind::Short(255), "Its name.")
+        .required(
+            "inbound",
+            Kind::Flag,
+            "Whether it takes calls instead of making them.",
+        )
+        .optional("contact_number", Kind::Phone, "The number it calls from.")
+        .optional(
+            "outbound_numbers",
+            Kind::Texts,
+            "Numbers it may call from; contact_number counts if this is empty.",
+        )
+        .optional("project", Kind::Id, "Its project; the first one if absent.")
+        .lenient()
+}
 
 /// Fields only the server writes, and secrets that this product neither needs nor keeps.
 const READ_ONLY: &[&str] = &[
@@ -59,10 +120,10 @@ pub(crate) fn show(agent: Agent) -> wire::Agent {
 /// The project of an object: the one named, or the organisation's first.
 pub(crate) async fn project_or_first(
     state: &State,
-    org: OrganisationId,
+    scope: Scope,
     named: Option<i64>,
 ) -> Answer<ProjectId> {
-    let projects = state.store().projects(org).await?;
+    let projects = state.store().projects(scope).await?;
     let wanted = match named {
         Some(id) => projects.iter().find(|project| project.id.0 == id),
         None => projects.first(),
@@ -83,7 +144,7 @@ pub(crate) async fn list(
     };
     let listing = state
         .store()
-        .agents(asked.principal.org, filter, page)
+        .agents(asked.principal.scope, filter, page)
         .await?;
     Ok(Json(asked.listing(page, listing, show)?))
 }
@@ -95,7 +156,7 @@ pub(crate) async fn read(
 ) -> Answer<Json<wire::Agent>> {
     let agent = state
         .store()
-        .agent(asked.principal.org, AgentId(id))
+        .agent(asked.principal.scope, AgentId(id))
         .await?;
     Ok(Json(show(agent)))
 }
@@ -116,9 +177,9 @@ pub(crate) async fn create(
     let mut extra = serde_json::Map::new();
     keep_rest(&mut fields, &mut extra);
     fields.check()?;
-    let project = project_or_first(&state, asked.principal.org, project).await?;
+    let project = project_or_first(&state, asked.principal.scope, project).await?;
     let new = NewAgent {
-        org: asked.principal.org,
+        org: asked.principal.scope.org,
         project,
         name: name.unwrap_or_default(),
         inbound: inbound.unwrap_or_default(),
@@ -126,6 +187,7 @@ pub(crate) async fn create(
         outbound_numbers: outbound_numbers.unwrap_or_default(),
         dial_route: None,
         extra,
+        secrets: Vec::new(),
     };
     let agent = state.store().create_agent(new, now()).await?;
     Ok((StatusCode::CREATED, Json(show(agent))))
@@ -161,8 +223,8 @@ async fn update(
     mut fields: Fields,
     whole: bool,
 ) -> Answer<Json<wire::Agent>> {
-    let org = asked.principal.org;
-    let mut agent = state.store().agent(org, AgentId(id)).await?;
+    let scope = asked.principal.scope;
+    let mut agent = state.store().agent(scope, AgentId(id)).await?;
     if fields.has("agent_name")
         && let Some(name) = fields.required_text("agent_name", 255)
     {
@@ -182,10 +244,13 @@ async fn update(
     keep_rest(&mut fields, &mut agent.extra);
     fields.check()?;
     if project.is_some() {
-        agent.project = project_or_first(&state, org, project).await?;
+        agent.project = project_or_first(&state, scope, project).await?;
     }
-    state.store().update_agent(&agent, now()).await?;
-    let agent = state.store().agent(org, AgentId(id)).await?;
+    state
+        .store()
+        .update_agent(&agent, Vec::new(), now())
+        .await?;
+    let agent = state.store().agent(scope, AgentId(id)).await?;
     Ok(Json(show(agent)))
 }
 
@@ -196,7 +261,7 @@ pub(crate) async fn delete(
 ) -> Answer<StatusCode> {
     state
         .store()
-        .delete_agent(asked.principal.org, AgentId(id))
+        .delete_agent(asked.principal.scope, AgentId(id), true)
         .await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -4,6 +4,8 @@ use axum::middleware::Next;
 use axum::response::Response;
 use rand::RngExt as _;
 use ringdown_api::API_KEY_HEADER;
+use ringdown_bus::now;
+use ringdown_store::{Principal, Role};
 use sha2::{Digest as _, Sha256};
 
 use super::State;
@@ -37,9 +39,31 @@ pub fn hash_key(key: &str) -> [u8; 32] {
     Sha256::digest(key.as_bytes()).into()
 }
 
-/// Lets only holders of a key through, and tells the handlers who they are.
+/// Refuses a caller whose role is less than an operation needs.
+pub(crate) fn authorise(principal: &Principal, needs: Role) -> Answer<()> {
+    let has = principal.role;
+    if has >= needs {
+        return Ok(());
+    }
+    let message = format!(
+        "This takes the role {}; your API key has the role {}.",
+        needs.as_str(),
+        has.as_str()
+    );
+    Err(Failure::detail(StatusCode::FORBIDDEN, message))
+}
+
+/// What stands before one operation.
+#[derive(Clone)]
+pub(crate) struct Guard {
+    pub(crate) state: State,
+    /// The least role the operation takes.
+    pub(crate) needs: Role,
+}
+
+/// Lets only holders of a key with the operation's role through, and tells the handlers who they are.
 pub(crate) async fn require(
-    Extract(state): Extract<State>,
+    Extract(Guard { state, needs }): Extract<Guard>,
     mut request: Request,
     next: Next,
 ) -> Answer<Response> {
@@ -52,9 +76,10 @@ pub(crate) async fn require(
         .map_err(|_| refused("The API key has characters that no key has."))?;
     let principal = state
         .store()
-        .authenticate(hash_key(key))
+        .authenticate(hash_key(key), now())
         .await?
         .ok_or_else(|| refused("The API key is not known."))?;
+    authorise(&principal, needs)?;
     request.extensions_mut().insert(principal);
     Ok(next.run(request).await)
 }

@@ -62,6 +62,14 @@ impl From<StoreError> for Failure {
                 StatusCode::CONFLICT,
                 format!("The {what} cannot be stored or changed: {why}."),
             ),
+            StoreError::TooFewNumbers { wanted, free } => Self::field(
+                "mode",
+                format!(
+                    "{wanted} runs need a number of their own and {free} numbers are free: {} are \
+                     missing. Add numbers, wait for other runs to end, or use same_number.",
+                    wanted - free
+                ),
+            ),
             StoreError::Illegal(why) => Self::detail(StatusCode::CONFLICT, format!("{why}.")),
             other => Self::internal(&other.to_string()),
         }

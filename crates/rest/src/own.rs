@@ -13,17 +13,109 @@ use ringdown_domain::dial::Stage;
 use ringdown_domain::{AgentId, PhoneNumberId, ProjectId, RunId, Team};
 use ringdown_store::{
     Attempt, AttemptFilter, AttemptKind, Error as StoreError, NewOrganisation, NewPhoneNumber,
-    Organisation, Project, Reject,
+    Organisation, Project, Reject, Role,
 };
 
 use super::State;
 use super::auth::{ApiKey, hash_key};
 use super::body::Fields;
 use super::numbers;
+use super::operations::{Body, Kind, Table};
 use super::pages::{Asked, Id, time};
 use crate::error::{Answer, Failure};
 
 const MAX_LIMIT: i64 = 1_000_000;
+
+pub(crate) fn operations(table: &mut Table) {
+    table.tag("Ringdown", "What the compatible API does not have.");
+    table
+        .post("/ringdown/v1/phone-numbers", add_number)
+        .id("ringdown-phone-numbers-create")
+        .summary("Add a phone number")
+        .role(Role::Admin)
+        .takes(Body::of::<wire::AddPhoneNumber>())
+        .answers::<WireNumber>(201);
+    table
+        .delete("/ringdown/v1/phone-numbers/{id}", delete_number)
+        .id("ringdown-phone-numbers-destroy")
+        .summary("Take a phone number away")
+        .role(Role::Admin)
+        .answers_nothing(204);
+    table
+        .get("/ringdown/v1/attempts", attempts)
+        .id("ringdown-attempts-list")
+        .summary("List every call that arrived or was made")
+        .paged()
+        .query(
+            "kind",
+            Kind::OneOf(&["invite", "dial"]),
+            "Only of this kind.",
+        )
+        .query("verdict", Kind::Text, "Only with this verdict.")
+        .query("run_id", Kind::Id, "Only of this run, matched or nearest.")
+        .query("refused", Kind::Flag, "Only calls that were not matched.")
+        .answers::<WirePage<wire::Attempt>>(200);
+    table
+        .post("/ringdown/v1/organizations", create_organisation)
+        .id("ringdown-organizations-create")
+        .summary("Create an organisation")
+        .about("Takes the deployment's admin key.")
+        .role(Role::Admin)
+        .takes(Body::of::<wire::CreateOrganization>())
+        .answers::<wire::Organization>(201);
+    table
+        .get("/ringdown/v1/organizations/current", organisation)
+        .id("ringdown-organizations-current-retrieve")
+        .summary("Show one's own organisation")
+        .answers::<wire::Organization>(200);
+    table
+        .patch("/ringdown/v1/organizations/current", change_organisation)
+        .id("ringdown-organizations-current-partial-update")
+        .summary("Change one's own organisation")
+        .role(Role::Admin)
+        .takes(Body::of::<wire::OrganizationSettings>())
+        .answers::<wire::Organization>(200);
+    table
+        .get("/ringdown/v1/projects", projects)
+        .id("ringdown-projects-list")
+        .summary("List projects")
+        .answers::<Vec<wire::Project>>(200);
+    table
+        .post("/ringdown/v1/projects", create_project)
+        .id("ringdown-projects-create")
+        .summary("Create a project")
+        .role(Role::Admin)
+        .takes(Body::new().required("name", Kind::Short(255), "Its name."))
+        .answers::<wire::Project>(201);
+    table
+        .get("/ringdown/v1/projects/{id}", project)
+        .id("ringdown-projects-retrieve")
+        .summary("Show a project")
+        .answers::<wire::Project>(200);
+    table
+        .patch("/ringdown/v1/projects/{id}", change_project)
+        .id("ringdown-projects-partial-update")
+        .summary("Change a project")
+        .role(Role::Admin)
+        .takes(Body::of::<wire::ProjectSettings>())
+        .answers::<wire::Project>(200);
+    table
+        .put("/ringdown/v1/agents/{id}/dial-route", set_dial_route)
+        .id("ringdown-agents-dial-route-update")
+        .summary("Say how an agent is made to call")
+        .takes(Body::of::<wire::DialRoute>())
+        .answers::<wire::DialRoute>(200);
+    table
+        .get("/ringdown/v1/queue", queue)
+        .id("ringdown-queue-list")
+        .summary("List the runs that wait, and why")
+        .answers::<Vec<wire::QueueEntry>>(200);
+    table
+        .get("/ringdown/v1/runs/{id}/recording", recording)
+        .id("ringdown-runs-recording-retrieve")
+        .summary("Fetch a run's recording")
+        .answers_media(200, "audio/wav");
+}
 
 pub(crate) async fn add_number(
     Extract(state): Extract<State>,
@@ -40,9 +132,13 @@ pub(crate) async fn add_number(
         return Err(Failure::field("number", "This field is required."));
     };
     let new = NewPhoneNumber {
-        org: asked.principal.org,
+        scope: asked.principal.scope,
         number,
         name,
+        provider: "own".to_owned(),
+        provider_id: None,
+        sms_enabled: false,
+        secrets: Vec::new(),
     };
     match state.store().add_phone_number(new, now()).await {
         Ok(number) => Ok((StatusCode::CREATED, Json(numbers::show(number)))),
@@ -56,10 +152,10 @@ pub(crate) async fn delete_number(
     Id(id): Id,
     asked: Asked,
 ) -> Answer<StatusCode> {
-    let org = asked.principal.org;
+    let scope = asked.principal.scope;
     state
         .store()
-        .delete_phone_number(org, PhoneNumberId(id))
+        .delete_phone_number(scope, PhoneNumberId(id))
         .await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -112,8 +208,8 @@ pub(crate) async fn attempts(
         verdict: verdict.map(str::to_owned),
         refused: asked.query("refused") == Some("true"),
     };
-    let org = asked.principal.org;
-    let listing = state.store().attempts(org, filter, page).await?;
+    let scope = asked.principal.scope;
+    let listing = state.store().attempts(scope, filter, page).await?;
     Ok(Json(asked.listing(page, listing, show_attempt)?))
 }
 
@@ -129,7 +225,7 @@ pub(crate) async fn create_organisation(
     asked: Asked,
     mut fields: Fields,
 ) -> Answer<(StatusCode, Json<wire::Organization>)> {
-    if !asked.principal.admin {
+    if !asked.principal.operator {
         return Err(Failure::detail(
             StatusCode::FORBIDDEN,
             "Only the deployment's admin key may create organisations.",
@@ -155,7 +251,7 @@ pub(crate) async fn create_organisation(
         name: name.unwrap_or_default(),
         parallel_limit: limit,
         key_sha256: hash_key(key.expose()),
-        admin: false,
+        operator: false,
     };
     let (organisation, project) = match state.store().create_organisation(new, now()).await {
         Ok(created) => created,
@@ -185,7 +281,10 @@ pub(crate) async fn organisation(
     Extract(state): Extract<State>,
     asked: Asked,
 ) -> Answer<Json<wire::Organization>> {
-    let organisation = state.store().organisation(asked.principal.org).await?;
+    let organisation = state
+        .store()
+        .organisation(asked.principal.scope.org)
+        .await?;
     Ok(Json(show_organisation(organisation)))
 }
 
@@ -197,10 +296,13 @@ pub(crate) async fn change_organisation(
     let named = fields.has("parallel_call_limit");
     let limit = parallel_limit(&mut fields);
     fields.check_all_known()?;
-    let org = asked.principal.org;
+    let scope = asked.principal.scope;
     if named {
-        state.store().set_organisation_limit(org, limit).await?;
-        state.engine.limits_changed(org);
+        state
+            .store()
+            .set_organisation_limit(scope.org, limit)
+            .await?;
+        state.engine.limits_changed(scope.org);
     }
     organisation(state, asked).await
 }
@@ -225,7 +327,7 @@ pub(crate) async fn projects(
     Extract(state): Extract<State>,
     asked: Asked,
 ) -> Answer<Json<Vec<wire::Project>>> {
-    let projects = state.store().projects(asked.principal.org).await?;
+    let projects = state.store().projects(asked.principal.scope).await?;
     Ok(Json(projects.into_iter().map(show_project).collect()))
 }
 
@@ -236,7 +338,7 @@ pub(crate) async fn project(
 ) -> Answer<Json<wire::Project>> {
     let project = state
         .store()
-        .project(asked.principal.org, ProjectId(id))
+        .project(asked.principal.scope, ProjectId(id))
         .await?;
     Ok(Json(show_project(project)))
 }
@@ -248,8 +350,11 @@ pub(crate) async fn create_project(
 ) -> Answer<(StatusCode, Json<wire::Project>)> {
     let name = fields.required_text("name", 255).unwrap_or_default();
     fields.check_all_known()?;
-    let org = asked.principal.org;
-    let project = state.store().create_project(org, &name, now()).await?;
+    let scope = asked.principal.scope;
+    let project = state
+        .store()
+        .create_project(Project::new(scope.org, &name), Vec::new(), now())
+        .await?;
     Ok((StatusCode::CREATED, Json(show_project(project))))
 }
 
@@ -259,8 +364,8 @@ pub(crate) async fn change_project(
     asked: Asked,
     mut fields: Fields,
 ) -> Answer<Json<wire::Project>> {
-    let org = asked.principal.org;
-    let mut project = state.store().project(org, ProjectId(id)).await?;
+    let scope = asked.principal.scope;
+    let mut project = state.store().project(scope, ProjectId(id)).await?;
     if fields.has("name")
         && let Some(name) = fields.required_text("name", 255)
     {
@@ -291,8 +396,11 @@ pub(crate) async fn change_project(
         Some(_) => fields.wrong("reject", "Expected explicit or silent."),
     }
     fields.check_all_known()?;
-    state.store().update_project(&project).await?;
-    state.engine.limits_changed(org);
+    state
+        .store()
+        .update_project(&project, Vec::new(), now())
+        .await?;
+    state.engine.limits_changed(scope.org);
     Ok(Json(show_project(project)))
 }
 
@@ -302,15 +410,18 @@ pub(crate) async fn set_dial_route(
     asked: Asked,
     mut fields: Fields,
 ) -> Answer<Json<wire::DialRoute>> {
-    let org = asked.principal.org;
-    let mut agent = state.store().agent(org, AgentId(id)).await?;
+    let scope = asked.principal.scope;
+    let mut agent = state.store().agent(scope, AgentId(id)).await?;
     if !fields.has("route") {
         fields.require("route");
     }
     let route = fields.text("route", 64).filter(|route| !route.is_empty());
     fields.check_all_known()?;
     agent.dial_route.clone_from(&route);
-    state.store().update_agent(&agent, now()).await?;
+    state
+        .store()
+        .update_agent(&agent, Vec::new(), now())
+        .await?;
     Ok(Json(wire::DialRoute { route }))
 }
 
@@ -318,7 +429,7 @@ pub(crate) async fn queue(
     Extract(state): Extract<State>,
     asked: Asked,
 ) -> Answer<Json<Vec<wire::QueueEntry>>> {
-    let entries = state.store().queue(asked.principal.org).await?;
+    let entries = state.store().queue(asked.principal.scope.org).await?;
     let show = |entry: ringdown_store::QueueEntry| wire::QueueEntry {
         run_id: entry.run.0,
         position: entry.position,
@@ -332,7 +443,7 @@ pub(crate) async fn recording(
     Id(id): Id,
     asked: Asked,
 ) -> Answer<Response> {
-    let run = state.store().run(asked.principal.org, RunId(id)).await?;
+    let run = state.store().run(asked.principal.scope, RunId(id)).await?;
     let Some(key) = run.recording else {
         return Err(Failure::not_found("recording of run", id));
     };

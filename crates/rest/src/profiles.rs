@@ -3,18 +3,72 @@ use axum::extract::State as Extract;
 use axum::http::StatusCode;
 use ringdown_api as wire;
 use ringdown_bus::now;
-use ringdown_domain::{AgentId, OrganisationId, ProjectId, TestProfileId};
-use ringdown_store::{NewTestProfile, TestProfile, TestProfileFilter};
+use ringdown_domain::{AgentId, ProjectId, TestProfileId};
+use ringdown_store::{NewTestProfile, Scope, TestProfile, TestProfileFilter};
 use serde_json::Value;
 
 use super::State;
 use super::body::Fields;
+use super::operations::{Body, Kind, Table};
 use super::pages::{Asked, Id, WHOLE, time};
 use crate::error::{Answer, found};
 
+pub(crate) fn operations(table: &mut Table) {
+    const MANY: &str = "/test_framework/v1/test-profiles";
+    const ONE: &str = "/test_framework/v1/test-profiles/{id}";
+    table.tag(
+        "Test profiles",
+        "Variables that evaluators are filled with.",
+    );
+    table
+        .get(MANY, list)
+        .id("test-profiles-list")
+        .summary("List test profiles")
+        .query("agent_id", Kind::Id, "Only of this agent.")
+        .query("project_id", Kind::Id, "Only of this project.")
+        .answers::<Vec<wire::TestProfile>>(200);
+    table
+        .post(MANY, create)
+        .id("test-profiles-create")
+        .summary("Create a test profile")
+        .takes(body())
+        .answers::<wire::TestProfile>(200);
+    table
+        .get(ONE, read)
+        .id("test-profiles-retrieve")
+        .summary("Show a test profile")
+        .answers::<wire::TestProfile>(200);
+    table
+        .put(ONE, replace)
+        .id("test-profiles-update")
+        .summary("Replace a test profile")
+        .takes(body())
+        .answers::<wire::TestProfile>(200);
+    table
+        .patch(ONE, change)
+        .id("test-profiles-partial-update")
+        .summary("Change a test profile")
+        .takes(body().partly())
+        .answers::<wire::TestProfile>(200);
+    table
+        .delete(ONE, delete)
+        .id("test-profiles-destroy")
+        .summary("Delete a test profile")
+        .answers_nothing(204);
+}
+
+fn body() -> Body {
+    Body::new()
+        .required("name", Kind::Short(255), "Its name.")
+        .optional("information", Kind::Object, "The variables.")
+        .optional("agent", Kind::Id, "Its agent, if it is an agent's.")
+        .optional("project", Kind::Id, "Its project, if it is a project's.")
+        .lenient()
+}
+
 async fn show(state: &State, profile: TestProfile) -> Answer<wire::TestProfile> {
     let agent = match profile.agent {
-        Some(id) => found(state.store().agent(profile.org, id).await)?,
+        Some(id) => found(state.store().agent(profile.org.into(), id).await)?,
         None => None,
     };
     Ok(wire::TestProfile {
@@ -37,8 +91,8 @@ pub(crate) async fn list(
         project: asked.query_id("project_id")?.map(ProjectId),
         agent: asked.query_id("agent_id")?.map(AgentId),
     };
-    let org = asked.principal.org;
-    let listing = state.store().test_profiles(org, filter, WHOLE).await?;
+    let scope = asked.principal.scope;
+    let listing = state.store().test_profiles(scope, filter, WHOLE).await?;
     let mut shown = Vec::with_capacity(listing.rows.len());
     for profile in listing.rows {
         shown.push(show(&state, profile).await?);
@@ -51,20 +105,20 @@ pub(crate) async fn read(
     Id(id): Id,
     asked: Asked,
 ) -> Answer<Json<wire::TestProfile>> {
-    let org = asked.principal.org;
-    let profile = state.store().test_profile(org, TestProfileId(id)).await?;
+    let scope = asked.principal.scope;
+    let profile = state.store().test_profile(scope, TestProfileId(id)).await?;
     Ok(Json(show(&state, profile).await?))
 }
 
 /// Reads the owner, which has to be of the same organisation.
 async fn owner(
     state: &State,
-    org: OrganisationId,
+    scope: Scope,
     fields: &mut Fields,
 ) -> Answer<(Option<ProjectId>, Option<AgentId>)> {
     let project = fields.id("project").map(ProjectId);
     if let Some(id) = project
-        && found(state.store().project(org, id).await)?.is_none()
+        && found(state.store().project(scope, id).await)?.is_none()
     {
         fields.wrong(
             "project",
@@ -73,7 +127,7 @@ async fn owner(
     }
     let agent = fields.id("agent").map(AgentId);
     if let Some(id) = agent
-        && found(state.store().agent(org, id).await)?.is_none()
+        && found(state.store().agent(scope, id).await)?.is_none()
     {
         fields.wrong(
             "agent",
@@ -88,13 +142,13 @@ pub(crate) async fn create(
     asked: Asked,
     mut fields: Fields,
 ) -> Answer<Json<wire::TestProfile>> {
-    let org = asked.principal.org;
+    let scope = asked.principal.scope;
     let name = fields.required_text("name", 255);
     let information = fields.object("information");
-    let (project, agent) = owner(&state, org, &mut fields).await?;
+    let (project, agent) = owner(&state, scope, &mut fields).await?;
     fields.check()?;
     let new = NewTestProfile {
-        org,
+        org: scope.org,
         project,
         agent,
         name: name.unwrap_or_default(),
@@ -133,9 +187,9 @@ async fn update(
     asked: Asked,
     mut fields: Fields,
 ) -> Answer<Json<wire::TestProfile>> {
-    let org = asked.principal.org;
+    let scope = asked.principal.scope;
     let id = TestProfileId(id);
-    let mut profile = state.store().test_profile(org, id).await?;
+    let mut profile = state.store().test_profile(scope, id).await?;
     if fields.has("name")
         && let Some(name) = fields.required_text("name", 255)
     {
@@ -144,12 +198,12 @@ async fn update(
     if let Some(information) = fields.object("information") {
         profile.information = information;
     }
-    let (project, agent) = owner(&state, org, &mut fields).await?;
+    let (project, agent) = owner(&state, scope, &mut fields).await?;
     fields.check()?;
     profile.project = project.or(profile.project);
     profile.agent = agent.or(profile.agent);
     state.store().update_test_profile(&profile, now()).await?;
-    let profile = state.store().test_profile(org, id).await?;
+    let profile = state.store().test_profile(scope, id).await?;
     Ok(Json(show(&state, profile).await?))
 }
 
@@ -160,7 +214,7 @@ pub(crate) async fn delete(
 ) -> Answer<StatusCode> {
     state
         .store()
-        .delete_test_profile(asked.principal.org, TestProfileId(id))
+        .delete_test_profile(asked.principal.scope, TestProfileId(id))
         .await?;
     Ok(StatusCode::NO_CONTENT)
 }

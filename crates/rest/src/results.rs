@@ -5,18 +5,40 @@ use axum::Json;
 use axum::extract::State as Extract;
 use ringdown_api as wire;
 use ringdown_domain::run::Status;
-use ringdown_domain::{AgentId, OrganisationId, ResultId};
-use ringdown_store::{Batch, Page, Run, RunFilter};
+use ringdown_domain::{AgentId, ResultId};
+use ringdown_store::{Batch, BatchFilter, Page, Run, RunFilter, Scope};
 use serde_json::{Value, json};
 
 use super::State;
+use super::operations::{Kind, Table};
 use super::pages::{Asked, Id, minutes, time};
 use super::runs;
 use crate::error::Answer;
 
 const PAGE: u32 = 500;
 
-async fn all_runs(state: &State, org: OrganisationId, id: ResultId) -> Answer<Vec<Run>> {
+pub(crate) fn operations(table: &mut Table) {
+    table.tag("Results", "The runs of one trigger, together.");
+    table
+        .get("/test_framework/v1/results", list)
+        .id("results-v1-list")
+        .summary("List results")
+        .paged()
+        .query("agent_id", Kind::Id, "Only of this agent.")
+        .answers::<wire::Page<wire::ResultSummary>>(200);
+    table
+        .get("/test_framework/v1/results/{id}", read)
+        .id("results-v1-retrieve")
+        .summary("Show a result with its runs")
+        .answers::<wire::ResultDetail>(200);
+    table
+        .post("/test_framework/v1/results/{id}/end_calls", end_calls)
+        .id("end-calls_2")
+        .summary("Cancel what is left of a result")
+        .answers::<wire::EndedCalls>(200);
+}
+
+async fn all_runs(state: &State, scope: Scope, id: ResultId) -> Answer<Vec<Run>> {
     let mut runs = Vec::new();
     for number in 1.. {
         let filter = RunFilter {
@@ -24,7 +46,7 @@ async fn all_runs(state: &State, org: OrganisationId, id: ResultId) -> Answer<Ve
             ..RunFilter::default()
         };
         let page = Page { number, size: PAGE };
-        let listing = state.store().runs(org, filter, page).await?;
+        let listing = state.store().runs(scope, filter, page).await?;
         let last = listing.rows.len() < usize::try_from(PAGE).unwrap_or(usize::MAX);
         runs.extend(listing.rows);
         if last {
@@ -158,13 +180,23 @@ pub(crate) async fn list(
     asked: Asked,
 ) -> Answer<Json<wire::Page<wire::ResultSummary>>> {
     let page = asked.page()?;
-    let org = asked.principal.org;
+    let scope = asked.principal.scope;
     let agent = asked.query_id("agent_id")?.map(AgentId);
-    let listing = state.store().batches(org, agent, page).await?;
+    let listing = state
+        .store()
+        .batches(
+            scope,
+            BatchFilter {
+                agent,
+                ..BatchFilter::default()
+            },
+            page,
+        )
+        .await?;
     let shown = asked.listing(page, listing, |batch| batch)?;
     let mut results = Vec::with_capacity(shown.results.len());
     for batch in shown.results {
-        let runs = all_runs(&state, org, batch.id).await?;
+        let runs = all_runs(&state, scope, batch.id).await?;
         results.push(summary(batch, &runs));
     }
     Ok(Json(wire::Page {
@@ -180,9 +212,9 @@ pub(crate) async fn read(
     Id(id): Id,
     asked: Asked,
 ) -> Answer<Json<wire::ResultDetail>> {
-    let org = asked.principal.org;
-    let batch = state.store().batch(org, ResultId(id)).await?;
-    let runs = all_runs(&state, org, batch.id).await?;
+    let scope = asked.principal.scope;
+    let batch = state.store().batch(scope, ResultId(id)).await?;
+    let runs = all_runs(&state, scope, batch.id).await?;
     Ok(Json(detail(batch, &runs, &asked.base)))
 }
 
@@ -190,8 +222,11 @@ pub(crate) async fn end_calls(
     Extract(state): Extract<State>,
     Id(id): Id,
     asked: Asked,
-) -> Answer<Json<Value>> {
-    let org = asked.principal.org;
-    let cancelled = state.engine.cancel_batch(org, ResultId(id)).await?;
-    Ok(Json(json!({"id": id, "cancelled_runs_count": cancelled})))
+) -> Answer<Json<wire::EndedCalls>> {
+    let scope = asked.principal.scope;
+    let cancelled = state.engine.cancel_batch(scope, ResultId(id)).await?;
+    Ok(Json(wire::EndedCalls {
+        id,
+        cancelled_runs_count: cancelled,
+    }))
 }

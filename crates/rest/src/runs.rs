@@ -9,6 +9,7 @@ use ringdown_store::{Run, RunFilter};
 use serde_json::{Value, json};
 
 use super::State;
+use super::operations::{Kind, Table};
 use super::pages::{Asked, Id, minutes, time};
 use crate::error::{Answer, Failure};
 use ringdown_platform::{Score, ScoreTurn};
@@ -16,6 +17,48 @@ use ringdown_platform::{Score, ScoreTurn};
 /// Runs one bulk read may ask for. The reference's sample script asks for a whole batch at once, and a
 /// request line holds about this many ids.
 const MAX_IDS: usize = 5_000;
+
+pub(crate) fn operations(table: &mut Table) {
+    const ONE: &str = "/test_framework/v1/runs/{id}";
+    table.tag("Runs", "One evaluator, one call, one verdict.");
+    table
+        .get("/test_framework/v1/runs", list)
+        .id("runs-v1-list")
+        .summary("List runs")
+        .paged()
+        .query("result_id", Kind::Id, "Only of this result.")
+        .query("result__id", Kind::Id, "The same.")
+        .query("agent_id", Kind::Id, "Only of this agent.")
+        .query("result__agent_id", Kind::Id, "The same.")
+        .query("project_id", Kind::Id, "Only of this project.")
+        .query(
+            "status",
+            Kind::Text,
+            "Only in one of these states, separated by commas.",
+        )
+        .query("status__in", Kind::Text, "The same.")
+        .answers::<wire::Page<wire::Run>>(200);
+    table
+        .get("/test_framework/v1/runs/bulk", bulk)
+        .id("runs-v1-bulk-retrieve")
+        .summary("Show several runs")
+        .required_query(
+            "run_ids",
+            Kind::Text,
+            "Their ids, separated by commas; at most 5,000.",
+        )
+        .answers::<Vec<wire::Run>>(200);
+    table
+        .get(ONE, read)
+        .id("runs-v1-retrieve")
+        .summary("Show a run")
+        .answers::<wire::Run>(200);
+    table
+        .post("/test_framework/v1/runs/{id}/end_call", end_call)
+        .id("end-call_2")
+        .summary("Cancel a run and end its call")
+        .answers::<wire::Run>(200);
+}
 
 /// Shows a run. `base` is where its recording's link begins.
 pub(crate) fn show(run: &Run, base: &str) -> wire::Run {
@@ -161,16 +204,19 @@ pub(crate) async fn list(
     let either = |a: Option<i64>, b: Option<i64>| a.or(b);
     let filter = RunFilter {
         result: either(asked.query_id("result_id")?, asked.query_id("result__id")?).map(ResultId),
-        agent: either(
+        agents: either(
             asked.query_id("agent_id")?,
             asked.query_id("result__agent_id")?,
         )
-        .map(AgentId),
+        .map(AgentId)
+        .into_iter()
+        .collect(),
         project: asked.query_id("project_id")?.map(ProjectId),
         statuses: statuses(&asked)?,
+        ..RunFilter::default()
     };
-    let org = asked.principal.org;
-    let listing = state.store().runs(org, filter, page).await?;
+    let scope = asked.principal.scope;
+    let listing = state.store().runs(scope, filter, page).await?;
     Ok(Json(
         asked.listing(page, listing, |run| show(&run, &asked.base))?,
     ))
@@ -198,7 +244,10 @@ pub(crate) async fn bulk(
         let message = format!("At most {MAX_IDS} ids are allowed at once.");
         return Err(Failure::field("run_ids", message));
     }
-    let runs = state.store().runs_by_id(asked.principal.org, &ids).await?;
+    let runs = state
+        .store()
+        .runs_by_id(asked.principal.scope, &ids)
+        .await?;
     Ok(Json(
         runs.iter().map(|run| show(run, &asked.base)).collect(),
     ))
@@ -209,7 +258,7 @@ pub(crate) async fn read(
     Id(id): Id,
     asked: Asked,
 ) -> Answer<Json<wire::Run>> {
-    let run = state.store().run(asked.principal.org, RunId(id)).await?;
+    let run = state.store().run(asked.principal.scope, RunId(id)).await?;
     Ok(Json(show(&run, &asked.base)))
 }
 
@@ -220,7 +269,7 @@ pub(crate) async fn end_call(
 ) -> Answer<Json<wire::Run>> {
     let run = state
         .engine
-        .cancel_run(asked.principal.org, RunId(id))
+        .cancel_run(asked.principal.scope, RunId(id))
         .await?;
     Ok(Json(show(&run, &asked.base)))
 }

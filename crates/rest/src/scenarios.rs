@@ -5,14 +5,13 @@ use axum::extract::State as Extract;
 use axum::http::StatusCode;
 use ringdown_api as wire;
 use ringdown_bus::now;
-use ringdown_domain::{
-    AgentId, OrganisationId, PhoneNumberId, ProjectId, ScenarioId, TestProfileId,
-};
-use ringdown_store::{NewScenario, Scenario, ScenarioFilter, TagMatch};
+use ringdown_domain::{AgentId, PhoneNumberId, ProjectId, ScenarioId, TestProfileId};
+use ringdown_store::{NewScenario, Scenario, ScenarioFilter, Scope, TagMatch};
 use serde_json::Value;
 
 use super::State;
 use super::body::{Fields, MAX_STORED_ITEMS, MAX_TEXT};
+use super::operations::{Body, Kind, Table};
 use super::pages::{Asked, Id, time};
 use crate::error::{Answer, Failure, found};
 
@@ -33,14 +32,117 @@ const READ_ONLY: &[&str] = &[
     "last_updated_by",
 ];
 
+const SCENARIO_TYPES: &[&str] = &[
+    "instruction",
+    "real_world_smart",
+    "real_world_fixed",
+    "conditional_actions",
+];
+
 const DEFAULT_FIRST_MESSAGE: &str = "Hello";
+
+pub(crate) fn operations(table: &mut Table) {
+    const MANY: &str = "/test_framework/v1/scenarios";
+    const ONE: &str = "/test_framework/v1/scenarios/{id}";
+    table.tag("Evaluators", "What is said and expected on a call.");
+    table
+        .get(MANY, list)
+        .id("scenarios-list")
+        .summary("List evaluators")
+        .paged()
+        .query("agent_id", Kind::Id, "Only of this agent.")
+        .query("project_id", Kind::Id, "Only of this project.")
+        .query("tags", Kind::Text, "Tags, separated by commas.")
+        .query(
+            "tag_filter_type",
+            Kind::OneOf(&["and", "or", "not"]),
+            "Whether all, any or none of the tags have to be there; or if absent.",
+        )
+        .query("folder_path", Kind::Text, "Only in this folder.")
+        .answers::<wire::Page<wire::Scenario>>(200);
+    table
+        .post(MANY, create)
+        .id("scenarios-create")
+        .summary("Create an evaluator")
+        .takes(body().required("agent", Kind::Id, "The agent it tests."))
+        .answers::<wire::Scenario>(201);
+    table
+        .get(ONE, read)
+        .id("scenarios-retrieve")
+        .summary("Show an evaluator")
+        .answers::<wire::Scenario>(200);
+    table
+        .put(ONE, replace)
+        .id("scenarios-update")
+        .summary("Replace an evaluator")
+        .takes(body())
+        .answers::<wire::Scenario>(200);
+    table
+        .patch(ONE, change)
+        .id("scenarios-partial-update")
+        .summary("Change an evaluator")
+        .takes(body().partly())
+        .answers::<wire::Scenario>(200);
+    table
+        .delete(ONE, delete)
+        .id("scenarios-destroy")
+        .summary("Delete an evaluator")
+        .answers_nothing(204);
+}
+
+fn body() -> Body {
+    Body::new()
+        .required("name", Kind::Short(80), "Its name.")
+        .optional("agent", Kind::Id, "The agent it tests.")
+        .optional("personality", Kind::Id, "The personality of the caller.")
+        .optional(
+            "phone_number",
+            Kind::Id,
+            "Id of the number it is called on.",
+        )
+        .optional("test_profile", Kind::Id, "The variables it is filled with.")
+        .optional("tags", Kind::Texts, "Its tags.")
+        .optional(
+            "folder_path",
+            Kind::Short(255),
+            "Its folder, with '.' between levels.",
+        )
+        .optional("first_message", Kind::Short(2000), "What is said first.")
+        .optional(
+            "instructions",
+            Kind::Text,
+            "What the testing agent is to do.",
+        )
+        .optional(
+            "expected_outcome_prompt",
+            Kind::Text,
+            "What has to happen for the run to pass.",
+        )
+        .optional(
+            "scenario_type",
+            Kind::OneOf(SCENARIO_TYPES),
+            "How the call is led.",
+        )
+        .optional(
+            "scenario_language",
+            Kind::Short(10),
+            "Its language, for example en.",
+        )
+        .optional("conditional_actions", Kind::Object, "What is said on what.")
+        .optional(
+            "max_duration",
+            Kind::Range(10, 3600),
+            "Longest call in seconds; the project's if absent.",
+        )
+        .lenient()
+}
 
 /// Shows an evaluator with what is looked up beside it.
 pub(crate) async fn show(state: &State, scenario: Scenario) -> Answer<wire::Scenario> {
-    let org = scenario.org;
-    let agent = state.store().agent(org, scenario.agent).await?;
+    let scope = scenario.org.into();
+    let agent = state.store().agent(scope, scenario.agent).await?;
     let profile = match scenario.test_profile {
-        Some(id) => Some(state.store().test_profile(org, id).await?),
+        Some(id) => Some(state.store().test_profile(scope, id).await?),
         None => None,
     };
     let mut other = scenario.extra;
@@ -125,8 +227,8 @@ pub(crate) async fn list(
         tag_match,
         folder_path: asked.query("folder_path").map(str::to_owned),
     };
-    let org = asked.principal.org;
-    let listing = state.store().scenarios(org, filter, page).await?;
+    let scope = asked.principal.scope;
+    let listing = state.store().scenarios(scope, filter, page).await?;
     let shown = asked.listing(page, listing, |scenario| scenario)?;
     let mut results = Vec::with_capacity(shown.results.len());
     for scenario in shown.results {
@@ -145,8 +247,8 @@ pub(crate) async fn read(
     Id(id): Id,
     asked: Asked,
 ) -> Answer<Json<wire::Scenario>> {
-    let org = asked.principal.org;
-    let scenario = state.store().scenario(org, ScenarioId(id)).await?;
+    let scope = asked.principal.scope;
+    let scenario = state.store().scenario(scope, ScenarioId(id)).await?;
     Ok(Json(show(&state, scenario).await?))
 }
 
@@ -159,10 +261,10 @@ struct Links {
 }
 
 /// Reads and checks them; every reference has to be to something of the same organisation.
-async fn links(state: &State, org: OrganisationId, fields: &mut Fields) -> Answer<Links> {
+async fn links(state: &State, scope: Scope, fields: &mut Fields) -> Answer<Links> {
     let agent = fields.id("agent");
     if let Some(id) = agent
-        && found(state.store().agent(org, AgentId(id)).await)?.is_none()
+        && found(state.store().agent(scope, AgentId(id)).await)?.is_none()
     {
         fields.wrong(
             "agent",
@@ -171,14 +273,14 @@ async fn links(state: &State, org: OrganisationId, fields: &mut Fields) -> Answe
     }
     let phone_number = fields.id("phone_number").map(PhoneNumberId);
     if let Some(id) = phone_number
-        && found(state.store().phone_number(org, id).await)?.is_none()
+        && found(state.store().phone_number(scope, id).await)?.is_none()
     {
         let message = format!("There is no phone number with id {id} in your organisation.");
         fields.wrong("phone_number", message);
     }
     let test_profile = fields.id("test_profile").map(TestProfileId);
     if let Some(id) = test_profile
-        && found(state.store().test_profile(org, id).await)?.is_none()
+        && found(state.store().test_profile(scope, id).await)?.is_none()
     {
         let message = format!("There is no test profile {id} in your organisation.");
         fields.wrong("test_profile", message);
@@ -208,16 +310,10 @@ fn keep_rest(fields: &mut Fields, extra: &mut serde_json::Map<String, Value>) {
         }
     }
     if let Some(kind) = fields.text("scenario_type", 50) {
-        const KINDS: [&str; 4] = [
-            "instruction",
-            "real_world_smart",
-            "real_world_fixed",
-            "conditional_actions",
-        ];
-        if !KINDS.contains(&kind.as_str()) {
+        if !SCENARIO_TYPES.contains(&kind.as_str()) {
             fields.wrong(
                 "scenario_type",
-                format!("Expected one of {}.", KINDS.join(", ")),
+                format!("Expected one of {}.", SCENARIO_TYPES.join(", ")),
             );
         }
         kept.insert("scenario_type".to_owned(), Value::String(kind));
@@ -237,9 +333,9 @@ pub(crate) async fn create(
     asked: Asked,
     mut fields: Fields,
 ) -> Answer<(StatusCode, Json<wire::Scenario>)> {
-    let org = asked.principal.org;
+    let scope = asked.principal.scope;
     let name = fields.required_text("name", 80);
-    let links = links(&state, org, &mut fields).await?;
+    let links = links(&state, scope, &mut fields).await?;
     if links.agent.is_none() {
         fields.require("agent");
     }
@@ -251,10 +347,10 @@ pub(crate) async fn create(
     fields.check()?;
     let agent = state
         .store()
-        .agent(org, AgentId(links.agent.unwrap_or_default()))
+        .agent(scope, AgentId(links.agent.unwrap_or_default()))
         .await?;
     let new = NewScenario {
-        org,
+        org: scope.org,
         project: agent.project,
         agent: agent.id,
         name: name.unwrap_or_default(),
@@ -298,8 +394,8 @@ async fn update(
     mut fields: Fields,
     whole: bool,
 ) -> Answer<Json<wire::Scenario>> {
-    let org = asked.principal.org;
-    let mut scenario = state.store().scenario(org, ScenarioId(id)).await?;
+    let scope = asked.principal.scope;
+    let mut scenario = state.store().scenario(scope, ScenarioId(id)).await?;
     if fields.has("name")
         && let Some(name) = fields.required_text("name", 80)
     {
@@ -311,7 +407,7 @@ async fn update(
         named(&fields, "test_profile"),
     );
     let duration = named(&fields, "max_duration");
-    let links = links(&state, org, &mut fields).await?;
+    let links = links(&state, scope, &mut fields).await?;
     // A number is only taken away by naming another: an evaluator cannot run without one.
     if number && links.phone_number.is_some() {
         scenario.phone_number = links.phone_number;
@@ -338,12 +434,12 @@ async fn update(
     keep_rest(&mut fields, &mut scenario.extra);
     fields.check()?;
     if let Some(agent) = links.agent {
-        let agent = state.store().agent(org, AgentId(agent)).await?;
+        let agent = state.store().agent(scope, AgentId(agent)).await?;
         scenario.agent = agent.id;
         scenario.project = agent.project;
     }
     state.store().update_scenario(&scenario, now()).await?;
-    let scenario = state.store().scenario(org, ScenarioId(id)).await?;
+    let scenario = state.store().scenario(scope, ScenarioId(id)).await?;
     Ok(Json(show(&state, scenario).await?))
 }
 
@@ -354,7 +450,7 @@ pub(crate) async fn delete(
 ) -> Answer<StatusCode> {
     state
         .store()
-        .delete_scenario(asked.principal.org, ScenarioId(id))
+        .delete_scenarios(asked.principal.scope, &[ScenarioId(id)])
         .await?;
     Ok(StatusCode::NO_CONTENT)
 }

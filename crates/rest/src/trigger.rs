@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::Json;
@@ -6,15 +6,17 @@ use axum::extract::State as Extract;
 use axum::http::StatusCode;
 use ringdown_api as wire;
 use ringdown_bus::now;
-use ringdown_domain::{AgentId, E164, OrganisationId, ProjectId, ScenarioId, TestProfileId};
+use ringdown_domain::run::Status;
+use ringdown_domain::{AgentId, E164, ProjectId, RunId, ScenarioId, TestProfileId};
 use ringdown_store::{
-    Agent, NewBatch, NewRun, Page, ProfileSnapshot, Project, Run, Scenario, ScenarioFilter, Script,
-    TagMatch,
+    Agent, NewBatch, NewRun, NewTemplate, Page, ProfileSnapshot, Project, RunProgress, Scenario,
+    ScenarioFilter, Scope, Script, TagMatch, TriggeredRun,
 };
 use serde_json::{Value, json};
 
 use super::State;
 use super::body::{Fields, bytes};
+use super::operations::{Body, Table};
 use super::pages::{Asked, time};
 use super::script::{script, size};
 use crate::error::{Answer, Failure, found};
@@ -24,6 +26,15 @@ const MAX_RUNS: usize = 10_000;
 
 /// Bytes of all runs one request may trigger. Answers hold them all in memory.
 const MAX_BYTES: usize = 128 * 1024 * 1024;
+
+pub(crate) fn operations(table: &mut Table) {
+    table
+        .post("/test_framework/v1/scenarios/run_scenarios", run_scenarios)
+        .id("scenarios-run-voice_2")
+        .summary("Run evaluators")
+        .takes(Body::of::<wire::RunScenarios>())
+        .answers::<wire::TriggeredResult>(201);
+}
 
 /// What a request asks for, checked field by field.
 struct Request {
@@ -95,11 +106,7 @@ fn read(fields: &mut Fields) -> Answer<Request> {
     Ok(request)
 }
 
-async fn select(
-    state: &State,
-    org: OrganisationId,
-    request: &Request,
-) -> Answer<Vec<Arc<Scenario>>> {
+async fn select(state: &State, scope: Scope, request: &Request) -> Answer<Vec<Arc<Scenario>>> {
     let page = Page {
         number: 1,
         size: u32::try_from(MAX_RUNS).unwrap_or(u32::MAX),
@@ -122,7 +129,7 @@ async fn select(
             tag_match: TagMatch::Any,
             folder_path: request.folder_path.clone(),
         };
-        let matching = state.store().scenarios(org, filter, page).await?;
+        let matching = state.store().scenarios(scope, filter, page).await?;
         if matching.rows.is_empty() {
             return Err(Failure::field(field, "No evaluator matches."));
         }
@@ -139,7 +146,7 @@ async fn select(
         ids: Some(ids.iter().copied().map(ScenarioId).collect()),
         ..ScenarioFilter::default()
     };
-    let named = state.store().scenarios(org, filter, page).await?.rows;
+    let named = state.store().scenarios(scope, filter, page).await?.rows;
     // The order of the request is the order of the queue, and an id may be named twice.
     let by_id: HashMap<i64, Arc<Scenario>> = named
         .into_iter()
@@ -163,7 +170,7 @@ async fn select(
 /// The agent under test: the one named, or the one all evaluators share.
 async fn agent(
     state: &State,
-    org: OrganisationId,
+    scope: Scope,
     request: &Request,
     scenarios: &[Arc<Scenario>],
 ) -> Answer<Agent> {
@@ -183,7 +190,7 @@ async fn agent(
             }
         }
     };
-    let agent = found(state.store().agent(org, id).await)?.ok_or_else(|| {
+    let agent = found(state.store().agent(scope, id).await)?.ok_or_else(|| {
         Failure::field(
             "agent_id",
             format!("There is no agent {id} in your organisation."),
@@ -218,76 +225,48 @@ fn caller_ids(agent: &Agent, request: &Request) -> Answer<Vec<E164>> {
     }
 }
 
-/// Chooses each run's number.
-struct Numbers {
-    fixed: Option<E164>,
-    rotation: Vec<E164>,
-    next: usize,
+/// The number every run is made on, if the request names one.
+async fn fixed_number(state: &State, scope: Scope, request: &Request) -> Answer<Option<E164>> {
+    let Some(number) = &request.outbound_phone_number else {
+        return Ok(None);
+    };
+    let page = Page {
+        number: 1,
+        size: 100_000,
+    };
+    let owned = state.store().phone_numbers(scope, page).await?.rows;
+    if owned.iter().any(|owned| owned.number == *number) {
+        return Ok(Some(number.clone()));
+    }
+    Err(Failure::field(
+        "outbound_phone_number",
+        format!("{number} is no number of your organisation."),
+    ))
 }
 
-impl Numbers {
-    async fn of(state: &State, org: OrganisationId, request: &Request) -> Answer<Self> {
-        let page = Page {
-            number: 1,
-            size: 100_000,
-        };
-        let mut rotation = Vec::new();
-        if request.different_numbers || request.outbound_phone_number.is_some() {
-            let owned = state.store().phone_numbers(org, page).await?.rows;
-            rotation.extend(owned.into_iter().map(|number| number.number));
-        }
-        if let Some(number) = &request.outbound_phone_number
-            && !rotation.contains(number)
-        {
-            return Err(Failure::field(
-                "outbound_phone_number",
-                format!("{number} is no number of your organisation."),
-            ));
-        }
-        if request.different_numbers {
-            let mut used = BTreeMap::new();
-            for number in &rotation {
-                let pending = state.store().pending_on(org, number).await?;
-                used.insert(number.clone(), pending);
-            }
-            rotation.sort_by_key(|number| used.get(number).copied());
-        } else {
-            rotation.clear();
-        }
-        Ok(Self {
-            fixed: request.outbound_phone_number.clone(),
-            rotation,
-            next: 0,
-        })
+/// The number of a run, or `None` if it gets one of its own when it is stored.
+fn number(fixed: Option<&E164>, request: &Request, scenario: &Scenario) -> Answer<Option<E164>> {
+    if let Some(number) = fixed {
+        return Ok(Some(number.clone()));
     }
-
-    fn pick(&mut self, scenario: &Scenario) -> Answer<E164> {
-        if let Some(number) = &self.fixed {
-            return Ok(number.clone());
-        }
-        if !self.rotation.is_empty() {
-            let number = self.rotation.get(self.next % self.rotation.len()).cloned();
-            self.next += 1;
-            if let Some(number) = number {
-                return Ok(number);
-            }
-        }
-        scenario.number.clone().ok_or_else(|| {
-            Failure::field(
-                "scenarios",
-                format!(
-                    "Evaluator {} has no phone number: add one with \
-                     POST /ringdown/v1/phone-numbers/.",
-                    scenario.id
-                ),
-            )
-        })
+    if request.different_numbers {
+        return Ok(None);
     }
+    scenario.number.clone().map(Some).ok_or_else(|| {
+        Failure::field(
+            "scenarios",
+            format!(
+                "Evaluator {} has no phone number: add one with \
+                 POST /ringdown/v1/phone-numbers/.",
+                scenario.id
+            ),
+        )
+    })
 }
 
 async fn profiles(
     state: &State,
-    org: OrganisationId,
+    scope: Scope,
     request: &Request,
     scenarios: &[Arc<Scenario>],
 ) -> Answer<HashMap<TestProfileId, ProfileSnapshot>> {
@@ -301,7 +280,7 @@ async fn profiles(
         if snapshots.contains_key(&id) {
             continue;
         }
-        let profile = found(state.store().test_profile(org, id).await)?.ok_or_else(|| {
+        let profile = found(state.store().test_profile(scope, id).await)?.ok_or_else(|| {
             Failure::field(
                 "test_profile_ids",
                 format!("There is no test profile {id} in your organisation."),
@@ -383,79 +362,100 @@ pub(crate) async fn run_scenarios(
             "The service is shutting down and takes no new runs.",
         ));
     }
-    let org = asked.principal.org;
+    let scope = asked.principal.scope;
     let request = read(&mut fields)?;
-    let scenarios = select(&state, org, &request).await?;
-    let agent = agent(&state, org, &request, &scenarios).await?;
+    let scenarios = select(&state, scope, &request).await?;
+    let agent = agent(&state, scope, &request, &scenarios).await?;
     let caller_ids = caller_ids(&agent, &request)?;
-    let project = state.store().project(org, agent.project).await?;
-    let profiles = profiles(&state, org, &request, &scenarios).await?;
+    let project = state.store().project(scope, agent.project).await?;
+    let profiles = profiles(&state, scope, &request, &scenarios).await?;
     let templates = templates(&request, &agent, &project, &scenarios, &profiles)?;
-    let mut numbers = Numbers::of(&state, org, &request).await?;
+    let fixed = fixed_number(&state, scope, &request).await?;
     let mut runs = Vec::with_capacity(templates.len() * request.copies());
     for _ in 0..request.frequency {
-        for template in &templates {
+        for (index, template) in templates.iter().enumerate() {
             for _ in 0..request.personalities {
                 runs.push(NewRun {
-                    scenario: template.scenario.id,
-                    scenario_name: template.scenario.name.clone(),
-                    number: numbers.pick(&template.scenario)?,
-                    caller_ids: caller_ids.clone(),
-                    dial_route: agent.dial_route.clone(),
-                    script: template.script.clone(),
-                    test_profile: template.profile.clone(),
+                    template: index,
+                    number: number(fixed.as_ref(), &request, &template.scenario)?,
                 });
             }
         }
     }
+    let stored = templates.iter().map(|template| NewTemplate {
+        scenario: template.scenario.id,
+        scenario_name: template.scenario.name.clone(),
+        personality: None,
+        personality_name: String::new(),
+        test_profile: template.profile.clone(),
+        script: template.script.clone(),
+    });
+    let stored = stored.collect();
     let name = request
         .name
         .unwrap_or_else(|| format!("{} {}", agent.name, time(now())));
     let batch = NewBatch {
-        org,
+        org: scope.org,
         project: project.id,
         agent: agent.id,
         agent_name: agent.name.clone(),
         name: name.chars().take(255).collect(),
         concurrency_limit: request.concurrency_limit,
         settings: request.settings,
+        caller_ids,
+        dial_route: agent.dial_route.clone(),
+        gated: false,
+        cron_job: None,
+        idempotency: None,
+        templates: stored,
         runs,
     };
-    let (batch, runs) = state.engine.trigger(batch).await?;
+    let triggered = state.engine.trigger(batch).await?;
+    let batch = triggered.batch;
+    let progress: HashMap<RunId, &RunProgress> =
+        triggered.progress.iter().map(|run| (run.id, run)).collect();
+    let runs = triggered.runs.iter().filter_map(|run| {
+        let template = templates.get(run.template)?;
+        Some(show(run, progress.get(&run.id).copied(), template))
+    });
     let shown = wire::TriggeredResult {
         id: batch.id.0,
         name: batch.name,
         agent: Some(batch.agent.0),
-        status: ringdown_domain::run::Status::Pending.into(),
+        status: Status::Pending.into(),
         success_rate: 0.0,
         run_as_text: false,
-        runs: runs.iter().map(show).collect(),
+        runs: runs.collect(),
         created_at: time(batch.created_at),
     };
     Ok((StatusCode::CREATED, Json(shown)))
 }
 
-fn show(run: &Run) -> wire::TriggeredRun {
+fn show(
+    run: &TriggeredRun,
+    progress: Option<&RunProgress>,
+    template: &Template,
+) -> wire::TriggeredRun {
+    let window = progress.and_then(|run| run.window);
     wire::TriggeredRun {
         id: run.id.0,
-        status: run.status().into(),
-        scenario: Some(run.scenario.0),
-        scenario_name: run.scenario_name.clone(),
+        status: progress.map_or(Status::InQueue, |run| run.status).into(),
+        scenario: Some(template.scenario.id.0),
+        scenario_name: template.scenario.name.clone(),
         number: Some(run.number.to_string()),
         outbound_number: Some(run.number.to_string()),
         inbound_number: None,
-        test_profile_data: run
-            .test_profile
+        test_profile_data: template
+            .profile
             .as_ref()
             .map(|profile| wire::TestProfileData {
                 id: profile.id,
                 name: profile.name.clone(),
                 information: profile.information.clone(),
             }),
-        outbound_dial_window_opens_at: run.window.map(|window| time(window.opens_at)),
-        outbound_dial_window_seconds: run
-            .window
+        outbound_dial_window_opens_at: window.map(|window| time(window.opens_at)),
+        outbound_dial_window_seconds: window
             .map(|window| window.closes_at.since(window.opens_at).as_secs_f64()),
-        outbound_dial_window_closes_at: run.window.map(|window| time(window.closes_at)),
+        outbound_dial_window_closes_at: window.map(|window| time(window.closes_at)),
     }
 }
