@@ -1,9 +1,10 @@
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::null_is_default;
 
 /// An agent under test (`AIAgent`). Fields this product does not act on are kept in `other`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Agent {
     /// Its id.
     pub id: i64,
@@ -34,7 +35,7 @@ pub struct Agent {
 }
 
 /// A number the service answers.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PhoneNumber {
     /// Its id.
     pub id: i64,
@@ -67,7 +68,7 @@ pub struct PhoneNumber {
 }
 
 /// A number in short (`PhoneNumberInbound`).
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PhoneNumberBrief {
     /// Its id.
     pub id: i64,
@@ -78,8 +79,23 @@ pub struct PhoneNumberBrief {
     pub phone_number_id: String,
 }
 
+/// Whether runs are pending on a number.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Occupancy {
+    /// The number, E.164.
+    pub phone_number: String,
+    /// Whether any is.
+    pub is_occupied: bool,
+    /// The same for people.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub message: String,
+    /// How many are.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub pending_runs_count: u32,
+}
+
 /// A test profile (`AIAgentTestProfile`).
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TestProfile {
     /// Its id.
     pub id: i64,
@@ -107,7 +123,7 @@ pub struct TestProfile {
 }
 
 /// A run's test profile (`TestProfileData`).
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TestProfileData {
     /// Its id.
     #[serde(default)]

@@ -15,10 +15,10 @@ mod runs;
 mod scenarios;
 mod trigger;
 
-pub use agents::{Agent, PhoneNumber, PhoneNumberBrief, TestProfile, TestProfileData};
+pub use agents::{Agent, Occupancy, PhoneNumber, PhoneNumberBrief, TestProfile, TestProfileData};
 pub use errors::{Detail, FieldErrors};
 pub use page::Page;
-pub use results::{ResultDetail, ResultSummary};
+pub use results::{EndedCalls, ResultDetail, ResultSummary};
 pub use runs::{Evaluation, Metric, MetricExtra, Run, RunStatus, TranscriptTurn};
 pub use scenarios::Scenario;
 pub use trigger::{RunScenarios, TriggeredResult, TriggeredRun};

@@ -1,9 +1,10 @@
 //! Our own additions, under `/ringdown/v1/`.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Body of `POST phone-numbers/`: a number of one's own trunk.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AddPhoneNumber {
     /// The number, E.164.
@@ -14,7 +15,7 @@ pub struct AddPhoneNumber {
 }
 
 /// A row of the attempt ledger.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Attempt {
     /// Position in the ledger.
     pub id: i64,
@@ -51,7 +52,7 @@ pub struct Attempt {
 }
 
 /// Body of `POST organizations/`; needs the deployment's admin key.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CreateOrganization {
     /// Its name.
@@ -64,7 +65,7 @@ pub struct CreateOrganization {
 }
 
 /// An organisation. `api_key` is there only in the answer that creates it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Organization {
     /// Its id.
     pub id: i64,
@@ -83,7 +84,7 @@ pub struct Organization {
 }
 
 /// Body of `PATCH organizations/current/`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OrganizationSettings {
     /// Parallel-call limit; null is unlimited.
@@ -91,7 +92,7 @@ pub struct OrganizationSettings {
 }
 
 /// A project and its settings.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Project {
     /// Its id.
     pub id: i64,
@@ -110,7 +111,7 @@ pub struct Project {
 }
 
 /// Body of `PATCH projects/ID/`; absent fields stay as they are.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ProjectSettings {
     /// Its name.
@@ -134,7 +135,7 @@ pub struct ProjectSettings {
 }
 
 /// Body of `PUT agents/ID/dial-route/`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DialRoute {
     /// Name of a configured route; null: the agent calls by itself.
@@ -142,7 +143,7 @@ pub struct DialRoute {
 }
 
 /// Why a run waits.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct QueueEntry {
     /// The run.
     pub run_id: i64,
@@ -153,7 +154,7 @@ pub struct QueueEntry {
 }
 
 /// First line of `ringdown up --format json`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ReadyLine {
     /// Always true: the line is printed once work can be taken.
     pub ready: bool,

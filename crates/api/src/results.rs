@@ -1,11 +1,12 @@
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{Run, RunStatus, null_is_default};
 
 /// A result with its runs (`ResultDetailV2`).
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ResultDetail {
     /// The result.
     pub id: i64,
@@ -65,8 +66,18 @@ pub struct ResultDetail {
     pub updated_at: String,
 }
 
+/// Answer to `POST results/ID/end_calls/`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct EndedCalls {
+    /// The result.
+    pub id: i64,
+    /// Runs that were not over and are cancelled now.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub cancelled_runs_count: u32,
+}
+
 /// A result in a listing (`Result`).
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ResultSummary {
     /// The result.
     pub id: i64,

@@ -1,7 +1,9 @@
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
 use ringdown_domain::run::Status;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::{TestProfileData, null_is_default};
@@ -76,8 +78,21 @@ impl<'de> Deserialize<'de> for RunStatus {
     }
 }
 
+impl JsonSchema for RunStatus {
+    fn schema_name() -> Cow<'static, str> {
+        "RunStatus".into()
+    }
+
+    /// What is sent; a reader should expect further texts.
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let known = Status::ALL.iter().map(|status| status.as_str());
+        let texts: Vec<&str> = known.chain(["running", "scaling_up"]).collect();
+        json_schema!({"type": "string", "enum": texts})
+    }
+}
+
 /// A run (`Run`). Only `id` and `status` have to be there.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Run {
     /// The run.
     pub id: i64,
@@ -167,7 +182,7 @@ pub struct Run {
 }
 
 /// What was measured on a run.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Evaluation {
     /// One entry per metric.
     #[serde(default, deserialize_with = "null_is_default")]
@@ -175,7 +190,7 @@ pub struct Evaluation {
 }
 
 /// One metric of a run.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Metric {
     /// Its id.
     #[serde(default)]
@@ -207,7 +222,7 @@ pub struct Metric {
 }
 
 /// Details of a metric.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct MetricExtra {
     /// `p50` and its like.
     #[serde(default, deserialize_with = "null_is_default")]
@@ -218,7 +233,7 @@ pub struct MetricExtra {
 }
 
 /// One turn of the conversation.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TranscriptTurn {
     /// `Testing Agent` or `Main Agent`.
     #[serde(default, deserialize_with = "null_is_default")]

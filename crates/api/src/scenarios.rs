@@ -1,10 +1,11 @@
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{PhoneNumberBrief, TestProfileData, null_is_default};
 
 /// An evaluator (`Scenario`, `ScenarioList`). Fields this product does not act on are kept in
 /// `other`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Scenario {
     /// Its id.
     pub id: i64,

@@ -1,10 +1,11 @@
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{RunStatus, TestProfileData, null_is_default};
 
 /// Body of `POST scenarios/run_scenarios/`. Exactly one of `scenarios`, `tags` and `folder_path`
 /// selects what runs.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RunScenarios {
     /// The agent under test.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -54,7 +55,7 @@ pub struct RunScenarios {
 }
 
 /// Answer to `POST scenarios/run_scenarios/`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TriggeredResult {
     /// The result.
     pub id: i64,
@@ -81,7 +82,7 @@ pub struct TriggeredResult {
 }
 
 /// A run in the answer to `POST scenarios/run_scenarios/`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TriggeredRun {
     /// The run.
     pub id: i64,

@@ -8,8 +8,69 @@ use ringdown_store::{Agent, AgentFilter, NewAgent};
 
 use super::State;
 use super::body::Fields;
+use super::operations::{Body, Kind, Table};
 use super::pages::{Asked, Id, time};
 use crate::error::{Answer, Failure};
+
+pub(crate) fn operations(table: &mut Table) {
+    const MANY: &str = "/test_framework/v1/aiagents";
+    const ONE: &str = "/test_framework/v1/aiagents/{id}";
+    table.tag("Agents", "The voice agents under test.");
+    table
+        .get(MANY, list)
+        .id("aiagents-v1-list")
+        .summary("List agents")
+        .paged()
+        .query("project_id", Kind::Id, "Only of this project.")
+        .query("q", Kind::Text, "Only those whose name contains this.")
+        .answers::<wire::Page<wire::Agent>>(200);
+    table
+        .post(MANY, create)
+        .id("aiagents-v1-create")
+        .summary("Create an agent")
+        .takes(body())
+        .answers::<wire::Agent>(201);
+    table
+        .get(ONE, read)
+        .id("aiagents-v1-retrieve")
+        .summary("Show an agent")
+        .answers::<wire::Agent>(200);
+    table
+        .put(ONE, replace)
+        .id("aiagents-v1-update")
+        .summary("Replace an agent")
+        .takes(body())
+        .answers::<wire::Agent>(200);
+    table
+        .patch(ONE, change)
+        .id("aiagents-v1-partial-update")
+        .summary("Change an agent")
+        .takes(body().partly())
+        .answers::<wire::Agent>(200);
+    table
+        .delete(ONE, delete)
+        .id("aiagents-v1-destroy")
+        .summary("Delete an agent")
+        .answers_nothing(204);
+}
+
+fn body() -> Body {
+    Body::new()
+        .required("agent_name", Kind::Short(255), "Its name.")
+        .required(
+            "inbound",
+            Kind::Flag,
+            "Whether it takes calls instead of making them.",
+        )
+        .optional("contact_number", Kind::Phone, "The number it calls from.")
+        .optional(
+            "outbound_numbers",
+            Kind::Texts,
+            "Numbers it may call from; contact_number counts if this is empty.",
+        )
+        .optional("project", Kind::Id, "Its project; the first one if absent.")
+        .lenient()
+}
 
 /// Fields only the server writes, and secrets that this product neither needs nor keeps.
 const READ_ONLY: &[&str] = &[

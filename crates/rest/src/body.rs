@@ -7,6 +7,7 @@ use ringdown_api::FieldErrors;
 use ringdown_domain::E164;
 use serde_json::{Map, Value};
 
+use super::operations::Declared;
 use crate::error::{Answer, Failure};
 
 /// Largest request body.
@@ -36,6 +37,7 @@ const MAX_DEPTH: usize = 32;
 pub(crate) struct Fields {
     map: Map<String, Value>,
     errors: FieldErrors,
+    declared: Declared,
 }
 
 impl<S: Send + Sync> FromRequest<S> for Fields {
@@ -48,6 +50,7 @@ impl<S: Send + Sync> FromRequest<S> for Fields {
                 "Send a JSON object with the header Content-Type: application/json.",
             ));
         }
+        let declared: Declared = request.extensions().get().cloned().unwrap_or_default();
         let bytes = to_bytes(request.into_body(), MAX_BODY).await.map_err(|_| {
             Failure::detail(
                 StatusCode::PAYLOAD_TOO_LARGE,
@@ -64,6 +67,7 @@ impl<S: Send + Sync> FromRequest<S> for Fields {
             Value::Object(map) => Ok(Self {
                 map,
                 errors: FieldErrors::default(),
+                declared,
             }),
             _ => Err(Failure::detail(
                 StatusCode::BAD_REQUEST,
@@ -114,6 +118,7 @@ pub(crate) fn bytes(value: &impl serde::Serialize) -> usize {
 impl Fields {
     /// Whether the field is there, `null` or not.
     pub(crate) fn has(&self, name: &str) -> bool {
+        self.declared.check_field(name);
         self.map.contains_key(name)
     }
 
@@ -123,6 +128,7 @@ impl Fields {
 
     /// Takes a field, `null` counting as absent.
     fn take(&mut self, name: &str) -> Option<Value> {
+        self.declared.check_field(name);
         self.map.remove(name).filter(|value| !value.is_null())
     }
 

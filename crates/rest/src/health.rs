@@ -5,9 +5,14 @@ use axum::Json;
 use axum::extract::State as Extract;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::State;
+use super::operations::Table;
+
+/// Media type of the Prometheus text format.
+const EXPOSITION: &str = "text/plain; version=0.0.4";
 
 const PING_DEADLINE: Duration = Duration::from_secs(2);
 
@@ -37,8 +42,48 @@ impl Health {
     }
 }
 
-pub(crate) async fn alive() -> Json<serde_json::Value> {
-    Json(json!({"status": "alive"}))
+pub(crate) fn operations(table: &mut Table) {
+    table.tag("Health", "For load balancers and Prometheus.");
+    table
+        .get("/healthz", alive)
+        .id("ringdown-healthz")
+        .summary("Ask whether the process is alive")
+        .open()
+        .answers::<Alive>(200);
+    table
+        .get("/readyz", ready)
+        .id("ringdown-readyz")
+        .summary("Ask whether the process takes work")
+        .open()
+        .answers::<Ready>(200)
+        .answers::<Ready>(503);
+    table
+        .get("/metrics", metrics)
+        .id("ringdown-metrics")
+        .summary("Fetch metrics for Prometheus")
+        .open()
+        .answers_media(200, EXPOSITION);
+}
+
+/// The process answers.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Alive {
+    /// Always `alive`.
+    status: &'static str,
+}
+
+/// Whether the process takes work.
+#[derive(Serialize, JsonSchema)]
+struct Ready {
+    /// `ready` or `not ready`.
+    status: &'static str,
+    /// What keeps it from being ready.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    missing: Vec<&'static str>,
+}
+
+pub(crate) async fn alive() -> Json<Alive> {
+    Json(Alive { status: "alive" })
 }
 
 pub(crate) async fn ready(Extract(state): Extract<State>) -> Response {
@@ -53,15 +98,14 @@ pub(crate) async fn ready(Extract(state): Extract<State>) -> Response {
     if !state.engine.bus().is_connected() {
         missing.push("NATS is not connected");
     }
-    if missing.is_empty() {
-        Json(json!({"status": "ready"})).into_response()
-    } else {
-        let body = Json(json!({"status": "not ready", "missing": missing}));
-        (StatusCode::SERVICE_UNAVAILABLE, body).into_response()
-    }
+    let (code, status) = match missing.is_empty() {
+        true => (StatusCode::OK, "ready"),
+        false => (StatusCode::SERVICE_UNAVAILABLE, "not ready"),
+    };
+    (code, Json(Ready { status, missing })).into_response()
 }
 
 pub(crate) async fn metrics(Extract(state): Extract<State>) -> Response {
-    let kind = [(header::CONTENT_TYPE, "text/plain; version=0.0.4")];
+    let kind = [(header::CONTENT_TYPE, EXPOSITION)];
     (kind, (state.health.metrics)()).into_response()
 }

@@ -2,6 +2,9 @@
 //!
 //! Paths are served with and without the `-external` suffix and the trailing slash. Every error is
 //! JSON: `{"field": ["message"]}` for fields, `{"detail": "message"}` otherwise.
+//!
+//! Every operation is declared once, in the `operations` function of its resource's module; the
+//! router and the OpenAPI document are made from those declarations.
 
 mod agents;
 mod auth;
@@ -10,6 +13,7 @@ mod error;
 mod health;
 mod listen;
 mod numbers;
+mod operations;
 mod own;
 mod pages;
 mod paths;
@@ -27,9 +31,8 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::Request;
 use axum::http::StatusCode;
-use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::{get, post, put};
 use ringdown_store::{Artefacts, Store};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -43,6 +46,7 @@ pub use auth::{ApiKey, hash_key};
 pub use health::Health;
 
 use error::Failure;
+use operations::Table;
 
 use ringdown_platform::Engine;
 
@@ -69,80 +73,30 @@ impl State {
 /// The API as a service: paths are normalised before they are routed.
 pub type Api = MapRequest<Router, fn(Request) -> Request>;
 
+/// Every operation. Each module declares its own; the order is that of the document.
+fn table() -> Table {
+    let mut table = Table::default();
+    agents::operations(&mut table);
+    scenarios::operations(&mut table);
+    trigger::operations(&mut table);
+    runs::operations(&mut table);
+    results::operations(&mut table);
+    numbers::operations(&mut table);
+    profiles::operations(&mut table);
+    own::operations(&mut table);
+    health::operations(&mut table);
+    table
+}
+
+/// The OpenAPI 3.1 document of a server at `base`, a URL without a trailing slash.
+pub fn openapi(base: &str) -> serde_json::Value {
+    table().document(base)
+}
+
 /// Builds the API.
 pub fn api(state: State) -> Api {
-    let reference = Router::new()
-        .route("/v1/aiagents", get(agents::list).post(agents::create))
-        .route(
-            "/v1/aiagents/{id}",
-            get(agents::read)
-                .put(agents::replace)
-                .patch(agents::change)
-                .delete(agents::delete),
-        )
-        .route(
-            "/v1/scenarios",
-            get(scenarios::list).post(scenarios::create),
-        )
-        .route("/v1/scenarios/run_scenarios", post(trigger::run_scenarios))
-        .route(
-            "/v1/scenarios/{id}",
-            get(scenarios::read)
-                .put(scenarios::replace)
-                .patch(scenarios::change)
-                .delete(scenarios::delete),
-        )
-        .route(
-            "/v1/test-profiles",
-            get(profiles::list).post(profiles::create),
-        )
-        .route(
-            "/v1/test-profiles/{id}",
-            get(profiles::read)
-                .put(profiles::replace)
-                .patch(profiles::change)
-                .delete(profiles::delete),
-        )
-        .route("/v1/phone-numbers", get(numbers::list))
-        .route("/v1/phone-numbers/inbound", get(numbers::inbound))
-        .route("/v1/phone-numbers/check_occupancy", get(numbers::occupancy))
-        .route("/v1/phone-numbers/{id}", get(numbers::read))
-        .route("/v1/runs", get(runs::list))
-        .route("/v1/runs/bulk", get(runs::bulk))
-        .route("/v1/runs/{id}", get(runs::read))
-        .route("/v1/runs/{id}/end_call", post(runs::end_call))
-        .route("/v1/results", get(results::list))
-        .route("/v1/results/{id}", get(results::read))
-        .route("/v1/results/{id}/end_calls", post(results::end_calls));
-    let ours = Router::new()
-        .route("/phone-numbers", post(own::add_number))
-        .route(
-            "/phone-numbers/{id}",
-            axum::routing::delete(own::delete_number),
-        )
-        .route("/attempts", get(own::attempts))
-        .route("/organizations", post(own::create_organisation))
-        .route(
-            "/organizations/current",
-            get(own::organisation).patch(own::change_organisation),
-        )
-        .route("/projects", get(own::projects).post(own::create_project))
-        .route(
-            "/projects/{id}",
-            get(own::project).patch(own::change_project),
-        )
-        .route("/agents/{id}/dial-route", put(own::set_dial_route))
-        .route("/queue", get(own::queue))
-        .route("/runs/{id}/recording", get(own::recording));
-    let keyed = Router::new()
-        .nest("/test_framework", reference)
-        .nest("/ringdown/v1", ours)
-        .layer(from_fn_with_state(state.clone(), auth::require));
-    let router = Router::new()
-        .merge(keyed)
-        .route("/healthz", get(health::alive))
-        .route("/readyz", get(health::ready))
-        .route("/metrics", get(health::metrics))
+    let router = table()
+        .router(&state)
         .fallback(error::unknown_path)
         .method_not_allowed_fallback(error::method_not_allowed)
         .with_state(state);
@@ -184,6 +138,7 @@ pub async fn serve(listener: TcpListener, api: Api, stop: CancellationToken) {
 #[cfg(test)]
 mod tests {
     use axum::body::{Body, to_bytes};
+    use axum::routing::get;
 
     use super::*;
 

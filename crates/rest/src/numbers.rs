@@ -3,11 +3,39 @@ use axum::extract::State as Extract;
 use ringdown_api as wire;
 use ringdown_domain::{E164, PhoneNumberId};
 use ringdown_store::PhoneNumber;
-use serde_json::{Value, json};
 
 use super::State;
+use super::operations::{Kind, Table};
 use super::pages::{Asked, Id, WHOLE, time};
 use crate::error::{Answer, Failure};
+
+pub(crate) fn operations(table: &mut Table) {
+    table.tag("Phone numbers", "The numbers that agents under test call.");
+    table
+        .get("/test_framework/v1/phone-numbers", list)
+        .id("phone-numbers-list")
+        .summary("List phone numbers")
+        .answers::<Vec<wire::PhoneNumber>>(200);
+    table
+        .get("/test_framework/v1/phone-numbers/inbound", inbound)
+        .id("phone-numbers-inbound-list")
+        .summary("List phone numbers in short")
+        .answers::<Vec<wire::PhoneNumberBrief>>(200);
+    table
+        .get(
+            "/test_framework/v1/phone-numbers/check_occupancy",
+            occupancy,
+        )
+        .id("phone-numbers-check-occupancy-retrieve")
+        .summary("Ask whether runs are pending on a number")
+        .required_query("phone_number", Kind::Phone, "The number.")
+        .answers::<wire::Occupancy>(200);
+    table
+        .get("/test_framework/v1/phone-numbers/{id}", read)
+        .id("phone-numbers-retrieve")
+        .summary("Show a phone number")
+        .answers::<wire::PhoneNumber>(200);
+}
 
 pub(crate) fn show(number: PhoneNumber) -> wire::PhoneNumber {
     let at = time(number.created_at);
@@ -58,7 +86,10 @@ pub(crate) async fn read(
     Ok(Json(show(number)))
 }
 
-pub(crate) async fn occupancy(Extract(state): Extract<State>, asked: Asked) -> Answer<Json<Value>> {
+pub(crate) async fn occupancy(
+    Extract(state): Extract<State>,
+    asked: Asked,
+) -> Answer<Json<wire::Occupancy>> {
     let text = asked
         .query("phone_number")
         .ok_or_else(|| Failure::field("phone_number", "This parameter is required."))?;
@@ -82,10 +113,10 @@ pub(crate) async fn occupancy(Extract(state): Extract<State>, asked: Asked) -> A
     } else {
         "No run is pending on this number"
     };
-    Ok(Json(json!({
-        "phone_number": number,
-        "is_occupied": pending > 0,
-        "message": message,
-        "pending_runs_count": pending,
-    })))
+    Ok(Json(wire::Occupancy {
+        phone_number: number.to_string(),
+        is_occupied: pending > 0,
+        message: message.to_owned(),
+        pending_runs_count: pending,
+    }))
 }

@@ -17,13 +17,107 @@ use ringdown_store::{
 };
 
 use super::State;
-use super::auth::{ApiKey, hash_key};
+use super::auth::{ApiKey, Role, hash_key};
 use super::body::Fields;
 use super::numbers;
+use super::operations::{Body, Kind, Table};
 use super::pages::{Asked, Id, time};
 use crate::error::{Answer, Failure};
 
 const MAX_LIMIT: i64 = 1_000_000;
+
+pub(crate) fn operations(table: &mut Table) {
+    table.tag("Ringdown", "What the compatible API does not have.");
+    table
+        .post("/ringdown/v1/phone-numbers", add_number)
+        .id("ringdown-phone-numbers-create")
+        .summary("Add a phone number")
+        .role(Role::Admin)
+        .takes(Body::of::<wire::AddPhoneNumber>())
+        .answers::<WireNumber>(201);
+    table
+        .delete("/ringdown/v1/phone-numbers/{id}", delete_number)
+        .id("ringdown-phone-numbers-destroy")
+        .summary("Take a phone number away")
+        .role(Role::Admin)
+        .answers_nothing(204);
+    table
+        .get("/ringdown/v1/attempts", attempts)
+        .id("ringdown-attempts-list")
+        .summary("List every call that arrived or was made")
+        .paged()
+        .query(
+            "kind",
+            Kind::OneOf(&["invite", "dial"]),
+            "Only of this kind.",
+        )
+        .query("verdict", Kind::Text, "Only with this verdict.")
+        .query("run_id", Kind::Id, "Only of this run, matched or nearest.")
+        .query("refused", Kind::Flag, "Only calls that were not matched.")
+        .answers::<WirePage<wire::Attempt>>(200);
+    table
+        .post("/ringdown/v1/organizations", create_organisation)
+        .id("ringdown-organizations-create")
+        .summary("Create an organisation")
+        .about("Takes the deployment's admin key.")
+        .role(Role::Admin)
+        .takes(Body::of::<wire::CreateOrganization>())
+        .answers::<wire::Organization>(201);
+    table
+        .get("/ringdown/v1/organizations/current", organisation)
+        .id("ringdown-organizations-current-retrieve")
+        .summary("Show one's own organisation")
+        .answers::<wire::Organization>(200);
+    table
+        .patch("/ringdown/v1/organizations/current", change_organisation)
+        .id("ringdown-organizations-current-partial-update")
+        .summary("Change one's own organisation")
+        .role(Role::Admin)
+        .takes(Body::of::<wire::OrganizationSettings>())
+        .answers::<wire::Organization>(200);
+    table
+        .get("/ringdown/v1/projects", projects)
+        .id("ringdown-projects-list")
+        .summary("List projects")
+        .answers::<Vec<wire::Project>>(200);
+    table
+        .post("/ringdown/v1/projects", create_project)
+        .id("ringdown-projects-create")
+        .summary("Create a project")
+        .role(Role::Admin)
+        .takes(Body::new().required("name", Kind::Short(255), "Its name."))
+        .answers::<wire::Project>(201);
+    table
+        .get("/ringdown/v1/projects/{id}", project)
+        .id("ringdown-projects-retrieve")
+        .summary("Show a project")
+        .answers::<wire::Project>(200);
+    table
+        .patch("/ringdown/v1/projects/{id}", change_project)
+        .id("ringdown-projects-partial-update")
+        .summary("Change a project")
+        .role(Role::Admin)
+        .takes(Body::of::<wire::ProjectSettings>())
+        .answers::<wire::Project>(200);
+    table
+        .put("/ringdown/v1/agents/{id}/dial-route", set_dial_route)
+        .id("ringdown-agents-dial-route-update")
+        .summary("Say how an agent is made to call")
+        .path("id", Kind::Id, "The agent.")
+        .takes(Body::of::<wire::DialRoute>())
+        .answers::<wire::DialRoute>(200);
+    table
+        .get("/ringdown/v1/queue", queue)
+        .id("ringdown-queue-list")
+        .summary("List the runs that wait, and why")
+        .answers::<Vec<wire::QueueEntry>>(200);
+    table
+        .get("/ringdown/v1/runs/{id}/recording", recording)
+        .id("ringdown-runs-recording-retrieve")
+        .summary("Fetch a run's recording")
+        .path("id", Kind::Id, "The run.")
+        .answers_media(200, "audio/wav");
+}
 
 pub(crate) async fn add_number(
     Extract(state): Extract<State>,

@@ -5,6 +5,7 @@ use ringdown_api::Page as Wire;
 use ringdown_domain::Timestamp;
 use ringdown_store::{Listing, Page, Principal};
 
+use super::operations::Declared;
 use super::paths::AsAsked;
 use crate::error::{Answer, Failure};
 
@@ -40,6 +41,7 @@ pub(crate) struct Asked {
     pub(crate) base: String,
     path: String,
     query: Vec<(String, String)>,
+    declared: Declared,
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Asked {
@@ -62,12 +64,14 @@ impl<S: Send + Sync> FromRequestParts<S> for Asked {
             base: format!("http://{host}"),
             path: asked.map_or_else(|| parts.uri.path().to_owned(), |path| path.0.clone()),
             query,
+            declared: parts.extensions.get().cloned().unwrap_or_default(),
         })
     }
 }
 
 impl Asked {
     pub(crate) fn query(&self, name: &str) -> Option<&str> {
+        self.declared.check_query(name);
         let found = self.query.iter().find(|(key, _)| key == name);
         found
             .map(|(_, value)| value.as_str())

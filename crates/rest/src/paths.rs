@@ -7,13 +7,19 @@ use axum::http::uri::PathAndQuery;
 pub(crate) struct AsAsked(pub(crate) String);
 
 /// Resources that the reference serves a second time with `-external` after their name.
-const RESOURCES: [&str; 6] = [
+const RESOURCES: [&str; 12] = [
     "aiagents",
     "scenarios",
     "test-profiles",
     "phone-numbers",
     "runs",
     "results",
+    "personalities",
+    "metrics",
+    "predefined-metrics",
+    "cron-jobs",
+    "projects",
+    "organizations",
 ];
 
 /// Rewrites a request to the one form that is routed: no `-external`, no trailing slash.

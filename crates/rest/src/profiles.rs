@@ -9,8 +9,62 @@ use serde_json::Value;
 
 use super::State;
 use super::body::Fields;
+use super::operations::{Body, Kind, Table};
 use super::pages::{Asked, Id, WHOLE, time};
 use crate::error::{Answer, found};
+
+pub(crate) fn operations(table: &mut Table) {
+    const MANY: &str = "/test_framework/v1/test-profiles";
+    const ONE: &str = "/test_framework/v1/test-profiles/{id}";
+    table.tag(
+        "Test profiles",
+        "Variables that evaluators are filled with.",
+    );
+    table
+        .get(MANY, list)
+        .id("test-profiles-list")
+        .summary("List test profiles")
+        .query("agent_id", Kind::Id, "Only of this agent.")
+        .query("project_id", Kind::Id, "Only of this project.")
+        .answers::<Vec<wire::TestProfile>>(200);
+    table
+        .post(MANY, create)
+        .id("test-profiles-create")
+        .summary("Create a test profile")
+        .takes(body())
+        .answers::<wire::TestProfile>(200);
+    table
+        .get(ONE, read)
+        .id("test-profiles-retrieve")
+        .summary("Show a test profile")
+        .answers::<wire::TestProfile>(200);
+    table
+        .put(ONE, replace)
+        .id("test-profiles-update")
+        .summary("Replace a test profile")
+        .takes(body())
+        .answers::<wire::TestProfile>(200);
+    table
+        .patch(ONE, change)
+        .id("test-profiles-partial-update")
+        .summary("Change a test profile")
+        .takes(body().partly())
+        .answers::<wire::TestProfile>(200);
+    table
+        .delete(ONE, delete)
+        .id("test-profiles-destroy")
+        .summary("Delete a test profile")
+        .answers_nothing(204);
+}
+
+fn body() -> Body {
+    Body::new()
+        .required("name", Kind::Short(255), "Its name.")
+        .optional("information", Kind::Object, "The variables.")
+        .optional("agent", Kind::Id, "Its agent, if it is an agent's.")
+        .optional("project", Kind::Id, "Its project, if it is a project's.")
+        .lenient()
+}
 
 async fn show(state: &State, profile: TestProfile) -> Answer<wire::TestProfile> {
     let agent = match profile.agent {

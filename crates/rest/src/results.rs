@@ -10,11 +10,33 @@ use ringdown_store::{Batch, Page, Run, RunFilter};
 use serde_json::{Value, json};
 
 use super::State;
+use super::operations::{Kind, Table};
 use super::pages::{Asked, Id, minutes, time};
 use super::runs;
 use crate::error::Answer;
 
 const PAGE: u32 = 500;
+
+pub(crate) fn operations(table: &mut Table) {
+    table.tag("Results", "The runs of one trigger, together.");
+    table
+        .get("/test_framework/v1/results", list)
+        .id("results-v1-list")
+        .summary("List results")
+        .paged()
+        .query("agent_id", Kind::Id, "Only of this agent.")
+        .answers::<wire::Page<wire::ResultSummary>>(200);
+    table
+        .get("/test_framework/v1/results/{id}", read)
+        .id("results-v1-retrieve")
+        .summary("Show a result with its runs")
+        .answers::<wire::ResultDetail>(200);
+    table
+        .post("/test_framework/v1/results/{id}/end_calls", end_calls)
+        .id("end-calls_2")
+        .summary("Cancel what is left of a result")
+        .answers::<wire::EndedCalls>(200);
+}
 
 async fn all_runs(state: &State, org: OrganisationId, id: ResultId) -> Answer<Vec<Run>> {
     let mut runs = Vec::new();
@@ -190,8 +212,11 @@ pub(crate) async fn end_calls(
     Extract(state): Extract<State>,
     Id(id): Id,
     asked: Asked,
-) -> Answer<Json<Value>> {
+) -> Answer<Json<wire::EndedCalls>> {
     let org = asked.principal.org;
     let cancelled = state.engine.cancel_batch(org, ResultId(id)).await?;
-    Ok(Json(json!({"id": id, "cancelled_runs_count": cancelled})))
+    Ok(Json(wire::EndedCalls {
+        id,
+        cancelled_runs_count: cancelled,
+    }))
 }

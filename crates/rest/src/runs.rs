@@ -9,6 +9,7 @@ use ringdown_store::{Run, RunFilter};
 use serde_json::{Value, json};
 
 use super::State;
+use super::operations::{Kind, Table};
 use super::pages::{Asked, Id, minutes, time};
 use crate::error::{Answer, Failure};
 use ringdown_platform::{Score, ScoreTurn};
@@ -16,6 +17,48 @@ use ringdown_platform::{Score, ScoreTurn};
 /// Runs one bulk read may ask for. The reference's sample script asks for a whole batch at once, and a
 /// request line holds about this many ids.
 const MAX_IDS: usize = 5_000;
+
+pub(crate) fn operations(table: &mut Table) {
+    const ONE: &str = "/test_framework/v1/runs/{id}";
+    table.tag("Runs", "One evaluator, one call, one verdict.");
+    table
+        .get("/test_framework/v1/runs", list)
+        .id("runs-v1-list")
+        .summary("List runs")
+        .paged()
+        .query("result_id", Kind::Id, "Only of this result.")
+        .query("result__id", Kind::Id, "The same.")
+        .query("agent_id", Kind::Id, "Only of this agent.")
+        .query("result__agent_id", Kind::Id, "The same.")
+        .query("project_id", Kind::Id, "Only of this project.")
+        .query(
+            "status",
+            Kind::Text,
+            "Only in one of these states, separated by commas.",
+        )
+        .query("status__in", Kind::Text, "The same.")
+        .answers::<wire::Page<wire::Run>>(200);
+    table
+        .get("/test_framework/v1/runs/bulk", bulk)
+        .id("runs-v1-bulk-retrieve")
+        .summary("Show several runs")
+        .required_query(
+            "run_ids",
+            Kind::Text,
+            "Their ids, separated by commas; at most 5,000.",
+        )
+        .answers::<Vec<wire::Run>>(200);
+    table
+        .get(ONE, read)
+        .id("runs-v1-retrieve")
+        .summary("Show a run")
+        .answers::<wire::Run>(200);
+    table
+        .post("/test_framework/v1/runs/{id}/end_call", end_call)
+        .id("end-call_2")
+        .summary("Cancel a run and end its call")
+        .answers::<wire::Run>(200);
+}
 
 /// Shows a run. `base` is where its recording's link begins.
 pub(crate) fn show(run: &Run, base: &str) -> wire::Run {

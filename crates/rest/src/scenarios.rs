@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use super::State;
 use super::body::{Fields, MAX_STORED_ITEMS, MAX_TEXT};
+use super::operations::{Body, Kind, Table};
 use super::pages::{Asked, Id, time};
 use crate::error::{Answer, Failure, found};
 
@@ -33,7 +34,110 @@ const READ_ONLY: &[&str] = &[
     "last_updated_by",
 ];
 
+const SCENARIO_TYPES: &[&str] = &[
+    "instruction",
+    "real_world_smart",
+    "real_world_fixed",
+    "conditional_actions",
+];
+
 const DEFAULT_FIRST_MESSAGE: &str = "Hello";
+
+pub(crate) fn operations(table: &mut Table) {
+    const MANY: &str = "/test_framework/v1/scenarios";
+    const ONE: &str = "/test_framework/v1/scenarios/{id}";
+    table.tag("Evaluators", "What is said and expected on a call.");
+    table
+        .get(MANY, list)
+        .id("scenarios-list")
+        .summary("List evaluators")
+        .paged()
+        .query("agent_id", Kind::Id, "Only of this agent.")
+        .query("project_id", Kind::Id, "Only of this project.")
+        .query("tags", Kind::Text, "Tags, separated by commas.")
+        .query(
+            "tag_filter_type",
+            Kind::OneOf(&["and", "or", "not"]),
+            "Whether all, any or none of the tags have to be there; or if absent.",
+        )
+        .query("folder_path", Kind::Text, "Only in this folder.")
+        .answers::<wire::Page<wire::Scenario>>(200);
+    table
+        .post(MANY, create)
+        .id("scenarios-create")
+        .summary("Create an evaluator")
+        .takes(body().required("agent", Kind::Id, "The agent it tests."))
+        .answers::<wire::Scenario>(201);
+    table
+        .get(ONE, read)
+        .id("scenarios-retrieve")
+        .summary("Show an evaluator")
+        .answers::<wire::Scenario>(200);
+    table
+        .put(ONE, replace)
+        .id("scenarios-update")
+        .summary("Replace an evaluator")
+        .takes(body())
+        .answers::<wire::Scenario>(200);
+    table
+        .patch(ONE, change)
+        .id("scenarios-partial-update")
+        .summary("Change an evaluator")
+        .takes(body().partly())
+        .answers::<wire::Scenario>(200);
+    table
+        .delete(ONE, delete)
+        .id("scenarios-destroy")
+        .summary("Delete an evaluator")
+        .answers_nothing(204);
+}
+
+fn body() -> Body {
+    Body::new()
+        .required("name", Kind::Short(80), "Its name.")
+        .optional("agent", Kind::Id, "The agent it tests.")
+        .optional("personality", Kind::Id, "The personality of the caller.")
+        .optional(
+            "phone_number",
+            Kind::Id,
+            "Id of the number it is called on.",
+        )
+        .optional("test_profile", Kind::Id, "The variables it is filled with.")
+        .optional("tags", Kind::Texts, "Its tags.")
+        .optional(
+            "folder_path",
+            Kind::Short(255),
+            "Its folder, with '.' between levels.",
+        )
+        .optional("first_message", Kind::Short(2000), "What is said first.")
+        .optional(
+            "instructions",
+            Kind::Text,
+            "What the testing agent is to do.",
+        )
+        .optional(
+            "expected_outcome_prompt",
+            Kind::Text,
+            "What has to happen for the run to pass.",
+        )
+        .optional(
+            "scenario_type",
+            Kind::OneOf(SCENARIO_TYPES),
+            "How the call is led.",
+        )
+        .optional(
+            "scenario_language",
+            Kind::Short(10),
+            "Its language, for example en.",
+        )
+        .optional("conditional_actions", Kind::Object, "What is said on what.")
+        .optional(
+            "max_duration",
+            Kind::Range(10, 3600),
+            "Longest call in seconds; the project's if absent.",
+        )
+        .lenient()
+}
 
 /// Shows an evaluator with what is looked up beside it.
 pub(crate) async fn show(state: &State, scenario: Scenario) -> Answer<wire::Scenario> {
@@ -208,16 +312,10 @@ fn keep_rest(fields: &mut Fields, extra: &mut serde_json::Map<String, Value>) {
         }
     }
     if let Some(kind) = fields.text("scenario_type", 50) {
-        const KINDS: [&str; 4] = [
-            "instruction",
-            "real_world_smart",
-            "real_world_fixed",
-            "conditional_actions",
-        ];
-        if !KINDS.contains(&kind.as_str()) {
+        if !SCENARIO_TYPES.contains(&kind.as_str()) {
             fields.wrong(
                 "scenario_type",
-                format!("Expected one of {}.", KINDS.join(", ")),
+                format!("Expected one of {}.", SCENARIO_TYPES.join(", ")),
             );
         }
         kept.insert("scenario_type".to_owned(), Value::String(kind));

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 
 use super::State;
 use super::body::{Fields, bytes};
+use super::operations::{Body, Table};
 use super::pages::{Asked, time};
 use super::script::{script, size};
 use crate::error::{Answer, Failure, found};
@@ -24,6 +25,15 @@ const MAX_RUNS: usize = 10_000;
 
 /// Bytes of all runs one request may trigger. Answers hold them all in memory.
 const MAX_BYTES: usize = 128 * 1024 * 1024;
+
+pub(crate) fn operations(table: &mut Table) {
+    table
+        .post("/test_framework/v1/scenarios/run_scenarios", run_scenarios)
+        .id("scenarios-run-voice_2")
+        .summary("Run evaluators")
+        .takes(Body::of::<wire::RunScenarios>())
+        .answers::<wire::TriggeredResult>(201);
+}
 
 /// What a request asks for, checked field by field.
 struct Request {

@@ -1,0 +1,379 @@
+//! The one table of operations. Each is declared once, beside its handler; the router and the
+//! OpenAPI document are both made from it, so neither can say what the other does not.
+//!
+//! A handler that reads a query parameter or a field of the body that its operation does not declare
+//! is a defect. Debug builds stop at it ([`Declared`]).
+//!
+//! ```ignore
+//! pub(crate) fn operations(table: &mut Table) {
+//!     table.tag("Agents", "The voice agents under test.");
+//!     table
+//!         .get("/test_framework/v1/aiagents", list)
+//!         .id("aiagents-v1-list")
+//!         .summary("List agents")
+//!         .paged()
+//!         .query("project_id", Kind::Id, "Only of this project.")
+//!         .answers::<Page<Agent>>(200);
+//! }
+//! ```
+
+mod body;
+mod document;
+mod kind;
+
+use std::sync::Arc;
+
+use axum::handler::Handler;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{MethodFilter, MethodRouter, on};
+use axum::{Extension, Router};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+
+pub(crate) use body::Body;
+pub(crate) use kind::Kind;
+
+use super::State;
+use super::auth::{Guard, Role, require};
+
+/// Every operation of the server, in the order of their declaration.
+#[derive(Default)]
+pub(crate) struct Table {
+    tags: Vec<(&'static str, &'static str)>,
+    operations: Vec<Operation>,
+}
+
+/// Methods an operation may have. HEAD is served with every GET.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Method {
+    Get,
+    Post,
+    Put,
+    Patch,
+    Delete,
+}
+
+impl Method {
+    fn filter(self) -> MethodFilter {
+        match self {
+            Self::Get => MethodFilter::GET,
+            Self::Post => MethodFilter::POST,
+            Self::Put => MethodFilter::PUT,
+            Self::Patch => MethodFilter::PATCH,
+            Self::Delete => MethodFilter::DELETE,
+        }
+    }
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "get",
+            Self::Post => "post",
+            Self::Put => "put",
+            Self::Patch => "patch",
+            Self::Delete => "delete",
+        }
+    }
+}
+
+/// A parameter of a query or path.
+struct Parameter {
+    name: &'static str,
+    kind: Kind,
+    about: &'static str,
+    required: bool,
+}
+
+/// What one status answers with.
+struct Reply {
+    status: u16,
+    content: Content,
+}
+
+enum Content {
+    /// A status alone.
+    Nothing,
+    /// JSON with this schema.
+    Json(fn(&mut SchemaGenerator) -> Schema),
+    /// Something else, by media type.
+    Media(&'static str),
+}
+
+/// One operation. Its methods add to the declaration and can be chained.
+pub(crate) struct Operation {
+    method: Method,
+    path: &'static str,
+    handler: MethodRouter<State>,
+    id: &'static str,
+    tag: &'static str,
+    summary: &'static str,
+    about: Option<&'static str>,
+    path_parameters: Vec<Parameter>,
+    query: Vec<Parameter>,
+    body: Option<Body>,
+    replies: Vec<Reply>,
+    /// The role its caller needs; `None` if no key is asked for.
+    role: Option<Role>,
+}
+
+impl Table {
+    /// Puts the operations that follow under a heading of the document.
+    pub(crate) fn tag(&mut self, name: &'static str, about: &'static str) {
+        self.tags.push((name, about));
+    }
+
+    /// Declares a GET. `path` has no trailing slash; both spellings are served.
+    pub(crate) fn get<H, T>(&mut self, path: &'static str, handler: H) -> &mut Operation
+    where
+        H: Handler<T, State>,
+        T: 'static,
+    {
+        self.add(Method::Get, path, handler)
+    }
+
+    /// Declares a POST.
+    pub(crate) fn post<H, T>(&mut self, path: &'static str, handler: H) -> &mut Operation
+    where
+        H: Handler<T, State>,
+        T: 'static,
+    {
+        self.add(Method::Post, path, handler)
+    }
+
+    /// Declares a PUT.
+    pub(crate) fn put<H, T>(&mut self, path: &'static str, handler: H) -> &mut Operation
+    where
+        H: Handler<T, State>,
+        T: 'static,
+    {
+        self.add(Method::Put, path, handler)
+    }
+
+    /// Declares a PATCH.
+    pub(crate) fn patch<H, T>(&mut self, path: &'static str, handler: H) -> &mut Operation
+    where
+        H: Handler<T, State>,
+        T: 'static,
+    {
+        self.add(Method::Patch, path, handler)
+    }
+
+    /// Declares a DELETE.
+    pub(crate) fn delete<H, T>(&mut self, path: &'static str, handler: H) -> &mut Operation
+    where
+        H: Handler<T, State>,
+        T: 'static,
+    {
+        self.add(Method::Delete, path, handler)
+    }
+
+    fn add<H, T>(&mut self, method: Method, path: &'static str, handler: H) -> &mut Operation
+    where
+        H: Handler<T, State>,
+        T: 'static,
+    {
+        let role = match method {
+            Method::Get => Role::Viewer,
+            _ => Role::Editor,
+        };
+        let in_path = path.split(['{', '}']).skip(1).step_by(2);
+        self.operations.push_mut(Operation {
+            method,
+            path,
+            handler: on(method.filter(), handler),
+            id: "",
+            tag: self.tags.last().map_or("", |(name, _)| name),
+            summary: "",
+            about: None,
+            path_parameters: in_path.map(Parameter::in_path).collect(),
+            query: Vec::new(),
+            body: None,
+            replies: Vec::new(),
+            role: Some(role),
+        })
+    }
+
+    /// The router: every operation behind the key and role it asks for.
+    pub(crate) fn router(self, state: &State) -> Router<State> {
+        let mut router = Router::new();
+        for operation in self.operations {
+            let declared = Declared::of(&operation);
+            let mut route = operation.handler;
+            if let Some(needs) = operation.role {
+                let guard = Guard {
+                    state: state.clone(),
+                    needs,
+                };
+                route = route.route_layer(from_fn_with_state(guard, require));
+            }
+            router = router.route(operation.path, route.route_layer(Extension(declared)));
+        }
+        router
+    }
+}
+
+impl Parameter {
+    fn in_path(name: &'static str) -> Self {
+        Self {
+            name,
+            kind: Kind::Id,
+            about: "Which one.",
+            required: true,
+        }
+    }
+}
+
+impl Operation {
+    /// The `operationId`; the reference's, where it has the operation.
+    pub(crate) fn id(&mut self, id: &'static str) -> &mut Self {
+        self.id = id;
+        self
+    }
+
+    /// A few words, as a heading.
+    pub(crate) fn summary(&mut self, summary: &'static str) -> &mut Self {
+        self.summary = summary;
+        self
+    }
+
+    /// What else a caller should know.
+    pub(crate) fn about(&mut self, about: &'static str) -> &mut Self {
+        self.about = Some(about);
+        self
+    }
+
+    /// Says more about a `{name}` of the path, which is an id unless told otherwise.
+    pub(crate) fn path(
+        &mut self,
+        name: &'static str,
+        kind: Kind,
+        about: &'static str,
+    ) -> &mut Self {
+        for parameter in &mut self.path_parameters {
+            if parameter.name == name {
+                (parameter.kind, parameter.about) = (kind, about);
+            }
+        }
+        self
+    }
+
+    /// A query parameter that may be left out.
+    pub(crate) fn query(
+        &mut self,
+        name: &'static str,
+        kind: Kind,
+        about: &'static str,
+    ) -> &mut Self {
+        self.query.push(Parameter {
+            name,
+            kind,
+            about,
+            required: false,
+        });
+        self
+    }
+
+    /// A query parameter that has to be there.
+    pub(crate) fn required_query(
+        &mut self,
+        name: &'static str,
+        kind: Kind,
+        about: &'static str,
+    ) -> &mut Self {
+        self.query(name, kind, about);
+        if let Some(parameter) = self.query.last_mut() {
+            parameter.required = true;
+        }
+        self
+    }
+
+    /// The parameters of a list that comes in pages.
+    pub(crate) fn paged(&mut self) -> &mut Self {
+        self.query("page", Kind::Integer, "Which page, from 1.");
+        self.query(
+            "page_size",
+            Kind::Integer,
+            "Items per page, 1 to 500; 30 if absent.",
+        )
+    }
+
+    /// The JSON object the body has to be.
+    pub(crate) fn takes(&mut self, body: Body) -> &mut Self {
+        self.body = Some(body);
+        self
+    }
+
+    /// Answers `status` with a `T` as JSON.
+    pub(crate) fn answers<T: JsonSchema>(&mut self, status: u16) -> &mut Self {
+        self.replies.push(Reply {
+            status,
+            content: Content::Json(SchemaGenerator::subschema_for::<T>),
+        });
+        self
+    }
+
+    /// Answers `status` without a body.
+    pub(crate) fn answers_nothing(&mut self, status: u16) -> &mut Self {
+        self.replies.push(Reply {
+            status,
+            content: Content::Nothing,
+        });
+        self
+    }
+
+    /// Answers `status` with something that is not JSON.
+    pub(crate) fn answers_media(&mut self, status: u16, media: &'static str) -> &mut Self {
+        self.replies.push(Reply {
+            status,
+            content: Content::Media(media),
+        });
+        self
+    }
+
+    /// The role its caller needs. Without this: viewer for GET, editor for the other methods.
+    pub(crate) fn role(&mut self, role: Role) -> &mut Self {
+        self.role = Some(role);
+        self
+    }
+
+    /// Asks for no key.
+    pub(crate) fn open(&mut self) -> &mut Self {
+        self.role = None;
+        self
+    }
+}
+
+/// The names an operation declares, carried by its requests.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Declared {
+    query: Arc<[&'static str]>,
+    body: Option<Arc<[String]>>,
+}
+
+impl Declared {
+    fn of(operation: &Operation) -> Self {
+        Self {
+            query: operation.query.iter().map(|one| one.name).collect(),
+            body: match &operation.body {
+                Some(body) => body.names(),
+                None => Some(Arc::default()),
+            },
+        }
+    }
+
+    /// Stops a debug build whose handler reads an undeclared query parameter.
+    pub(crate) fn check_query(&self, name: &str) {
+        debug_assert!(
+            self.query.contains(&name),
+            "the query parameter {name} is read but not declared; add .query({name:?}, ...)"
+        );
+    }
+
+    /// Stops a debug build whose handler reads an undeclared field of the body.
+    pub(crate) fn check_field(&self, name: &str) {
+        debug_assert!(
+            self.body
+                .as_ref()
+                .is_none_or(|names| names.iter().any(|known| known == name)),
+            "the field {name} is read but not declared in the operation's .takes(...)"
+        );
+    }
+}
