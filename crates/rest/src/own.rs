@@ -17,7 +17,7 @@ use ringdown_store::{
 };
 
 use super::State;
-use super::auth::{ApiKey, hash_key};
+use super::auth::{ApiKey, Role, hash_key};
 use super::body::Fields;
 use super::numbers;
 use super::operations::{Body, Kind, Table};
@@ -103,6 +103,7 @@ pub(crate) fn operations(table: &mut Table) {
         .put("/ringdown/v1/agents/{id}/dial-route", set_dial_route)
         .id("ringdown-agents-dial-route-update")
         .summary("Say how an agent is made to call")
+        .path("id", Kind::Id, "The agent.")
         .takes(Body::of::<wire::DialRoute>())
         .answers::<wire::DialRoute>(200);
     table
@@ -114,6 +115,7 @@ pub(crate) fn operations(table: &mut Table) {
         .get("/ringdown/v1/runs/{id}/recording", recording)
         .id("ringdown-runs-recording-retrieve")
         .summary("Fetch a run's recording")
+        .path("id", Kind::Id, "The run.")
         .answers_media(200, "audio/wav");
 }
 

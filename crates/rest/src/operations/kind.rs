@@ -2,6 +2,7 @@ use serde_json::{Value, json};
 
 /// What a parameter or a field of a body holds.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[allow(dead_code, reason = "a vocabulary, not all of which is in use")]
 pub(crate) enum Kind {
     /// A text.
     Text,

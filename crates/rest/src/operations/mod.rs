@@ -306,7 +306,7 @@ impl Operation {
     pub(crate) fn answers<T: JsonSchema>(&mut self, status: u16) -> &mut Self {
         self.replies.push(Reply {
             status,
-            content: Content::Json(|generator| generator.subschema_for::<T>()),
+            content: Content::Json(SchemaGenerator::subschema_for::<T>),
         });
         self
     }
