@@ -17,7 +17,7 @@ use ringdown_store::{
 };
 
 use super::State;
-use super::auth::{ApiKey, Role, hash_key};
+use super::auth::{ApiKey, hash_key};
 use super::body::Fields;
 use super::numbers;
 use super::operations::{Body, Kind, Table};

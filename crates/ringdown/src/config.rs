@@ -21,6 +21,8 @@ pub(crate) struct Config {
     pub(crate) nats_url: Option<String>,
     pub(crate) nats_replicas: usize,
     pub(crate) database: Option<PathBuf>,
+    pub(crate) database_url: Option<String>,
+    pub(crate) database_connections: u32,
     pub(crate) parallel_calls: Option<u32>,
     pub(crate) max_calls: usize,
     pub(crate) voice: Voice,
@@ -50,6 +52,8 @@ impl Default for Config {
             nats_url: None,
             nats_replicas: 1,
             database: None,
+            database_url: None,
+            database_connections: 16,
             parallel_calls: Some(10),
             max_calls: 2000,
             voice: Voice::Flite,
@@ -162,6 +166,25 @@ const SETTINGS: &[Setting] = &[
         doc: "SQLite database file. Unset: ringdown.db in the data folder.",
         apply: |config, text| {
             config.database = Some(PathBuf::from(text));
+            Ok(())
+        },
+    },
+    Setting {
+        key: "database.url",
+        doc: "PostgreSQL database, postgres://user:password@host/name. Unset: the SQLite file.",
+        apply: |config, text| {
+            if !(text.starts_with("postgres://") || text.starts_with("postgresql://")) {
+                return Err("it does not begin with postgres://".to_owned());
+            }
+            config.database_url = Some(text.to_owned());
+            Ok(())
+        },
+    },
+    Setting {
+        key: "database.connections",
+        doc: "Connections one process keeps to PostgreSQL, 2 to 500. Default: 16.",
+        apply: |config, text| {
+            config.database_connections = within(text, 2, 500)?;
             Ok(())
         },
     },

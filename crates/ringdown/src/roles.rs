@@ -19,7 +19,9 @@ use ringdown_platform::Engine;
 use ringdown_rest as rest;
 use ringdown_rest::{ApiKey, Health, hash_key};
 use ringdown_scoring::{Scorer, ScorerOptions};
-use ringdown_store::{Artefacts, NewOrganisation, Sqlite, Store};
+use ringdown_store::{
+    Artefacts, Database, Keys as _, NewApiKey, NewOrganisation, Retention as _, Tenancy as _,
+};
 use ringdown_testing_agent::{RecordingSink, SinkError};
 use ringdown_voice::{CacheOptions, Cached, Flite, Synthesizer, Tone};
 use tokio::net::TcpListener;
@@ -78,7 +80,7 @@ pub(crate) struct Running {
 
 struct Platform {
     health: Arc<Health>,
-    store: Sqlite,
+    store: Database,
     engine_stop: CancellationToken,
     engine: tokio::task::JoinHandle<Result<(), ringdown_platform::Error>>,
     http_stop: CancellationToken,
@@ -278,9 +280,17 @@ async fn dialer(config: &Config, running: &Running) -> Result<Dialer, Failure> {
 }
 
 async fn start_platform(config: &Config, running: &mut Running) -> Result<(), Failure> {
-    let store = Sqlite::open(&config.database_path())
+    let store = open_database(config).await?;
+    let unfinished = store
+        .remove_unfinished()
         .await
         .map_err(Failure::unavailable)?;
+    if unfinished > 0 {
+        tracing::info!(
+            batches = unfinished,
+            "removed batches that were being stored when the process ended"
+        );
+    }
     let key = admin_key(config, &store).await?;
     let engine = Engine::new(Arc::new(store.clone()), running.bus.clone());
     let registry = running.registry.clone();
@@ -326,9 +336,18 @@ async fn start_platform(config: &Config, running: &mut Running) -> Result<(), Fa
     Ok(())
 }
 
+/// The database of the configuration, migrated.
+async fn open_database(config: &Config) -> Result<Database, Failure> {
+    let opened = match &config.database_url {
+        Some(url) => Database::postgres(url, config.database_connections).await,
+        None => Database::sqlite(&config.database_path()).await,
+    };
+    opened.map_err(Failure::unavailable)
+}
+
 /// The key that administers the deployment: made with the first organisation, kept in a file that
 /// only its owner can read. The database holds only its hash.
-async fn admin_key(config: &Config, store: &Sqlite) -> Result<String, Failure> {
+async fn admin_key(config: &Config, store: &Database) -> Result<String, Failure> {
     let path = config.data_dir.join("admin.key");
     let key = match std::fs::read_to_string(&path) {
         Ok(text) => text.trim().to_owned(),
@@ -347,7 +366,7 @@ async fn admin_key(config: &Config, store: &Sqlite) -> Result<String, Failure> {
     };
     let hash = hash_key(&key);
     if store
-        .authenticate(hash)
+        .authenticate(hash, now())
         .await
         .map_err(Failure::internal)?
         .is_some()
@@ -360,13 +379,17 @@ async fn admin_key(config: &Config, store: &Sqlite) -> Result<String, Failure> {
         .map_err(Failure::internal)?;
     let registered = match existing {
         Some(organisation) => {
-            let new = ringdown_store::NewApiKey {
-                org: organisation.id,
+            let new = NewApiKey {
+                scope: organisation.id.into(),
                 key_sha256: hash,
-                label: "admin".to_owned(),
-                admin: true,
+                name: "admin".to_owned(),
+                hint: String::new(),
+                role: ringdown_store::Role::Admin,
+                operator: true,
+                rate_per_minute: None,
+                expires_at: None,
             };
-            store.add_api_key(new, now()).await
+            store.add_api_key(new, now()).await.map(drop)
         }
         None => {
             let new = NewOrganisation {
@@ -374,7 +397,7 @@ async fn admin_key(config: &Config, store: &Sqlite) -> Result<String, Failure> {
                 name: "Default".to_owned(),
                 parallel_limit: config.parallel_calls,
                 key_sha256: hash,
-                admin: true,
+                operator: true,
             };
             store.create_organisation(new, now()).await.map(drop)
         }

@@ -146,6 +146,8 @@ mod tests {
             agent_name: String::new(),
             scenario: 1.into(),
             scenario_name: String::new(),
+            personality: None,
+            personality_name: String::new(),
             number: number(1),
             caller_ids: vec![number(2)],
             dial_route: None,
@@ -161,6 +163,7 @@ mod tests {
                 expected_outcome: String::new(),
             },
             seq: 1,
+            version: 1,
             state: State::InQueue,
             window: None,
             call: None,
@@ -171,6 +174,7 @@ mod tests {
             ended_reason: None,
             recording: None,
             score: None,
+            notes: ringdown_store::Extra::new(),
         }
     }
 

@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use ringdown_domain::RunId;
 use ringdown_domain::call::EndedReason;
 use ringdown_domain::run::Status;
+use ringdown_domain::{OrganisationId, RunId};
 use ringdown_proto::v1::dial_fact;
 use ringdown_store::{AttemptKind, Reject, RunFilter};
 
@@ -190,7 +190,7 @@ async fn a_freed_slot_is_given_away_at_once() {
     for pair in runs.windows(2) {
         world
             .engine
-            .cancel_run(world.org.id, pair[0].id)
+            .cancel_run(world.org.id.into(), pair[0].id)
             .await
             .unwrap();
         seen.until(pair[1].id, Status::Pending).await;
@@ -228,7 +228,11 @@ async fn a_large_batch_without_limits_is_pending_at_once() {
     let page = ringdown_store::Page { number: 1, size: 1 };
     let mut seen = world.transitions().await;
     seen.until(runs[499].id, Status::Pending).await;
-    let left = world.db.runs(world.org.id, waiting, page).await.unwrap();
+    let left = world
+        .db
+        .runs(world.org.id.into(), waiting, page)
+        .await
+        .unwrap();
     assert_eq!(left.count, 0, "runs wait though there is no limit");
     world.close().await;
 }
@@ -291,7 +295,11 @@ async fn a_refusal_is_silent_where_the_project_wants_it() {
     assert!(refused.script.is_none() && refused.explanation.contains(CALLER));
     let mut project = world.project.clone();
     project.reject = Reject::Silent;
-    world.db.update_project(&project).await.unwrap();
+    world
+        .db
+        .update_project(&project, vec![], now())
+        .await
+        .unwrap();
     let refused = world.arrives("b", "+442071838750", NUMBER).await;
     assert_eq!(
         (refused.verdict.as_str(), refused.sip_status),
@@ -475,17 +483,23 @@ async fn a_cancelled_run_or_batch_is_announced_and_stays_cancelled() {
     let (batch, runs) = world.trigger(5).await;
     world.arrives("call", CALLER, NUMBER).await;
     let live = seen.until(runs[0].id, Status::InProgress).await.run();
-    let org = world.org.id;
+    let org = world.org.id.into();
     let one = world.engine.cancel_run(org, live).await.unwrap();
     assert_eq!(one.status(), Status::Cancelled);
     assert_eq!(world.engine.cancel_run(org, live).await.unwrap(), one);
-    assert!(world.engine.cancel_run(999.into(), live).await.is_err());
+    assert!(
+        world
+            .engine
+            .cancel_run(OrganisationId(999).into(), live)
+            .await
+            .is_err()
+    );
     assert_eq!(world.engine.cancel_batch(org, batch.id).await.unwrap(), 4);
     assert_eq!(world.engine.cancel_batch(org, batch.id).await.unwrap(), 0);
     assert!(
         world
             .engine
-            .cancel_batch(999.into(), batch.id)
+            .cancel_batch(OrganisationId(999).into(), batch.id)
             .await
             .is_err()
     );

@@ -30,7 +30,11 @@ async fn a_frozen_bus_stalls_only_the_fan_out() {
     let begun = std::time::Instant::now();
     let (_, runs) = world.trigger(3).await;
     assert_eq!(runs[0].status(), Status::Pending);
-    world.engine.cancel_run(world.org.id, first).await.unwrap();
+    world
+        .engine
+        .cancel_run(world.org.id.into(), first)
+        .await
+        .unwrap();
     within("the slot is given away", async {
         while world.run(runs[1].id).await.status() != Status::Pending {
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -79,7 +83,7 @@ async fn a_bus_that_is_killed_loses_and_repeats_nothing() {
         signal(&world, "-KILL");
         runs.extend(triggered.iter().map(|run| run.id));
         let cancelled = triggered[3].id;
-        let org = world.org.id;
+        let org = world.org.id.into();
         world.engine.cancel_run(org, cancelled).await.unwrap();
         within("the server is started again", async {
             while world.server.pid() == killed {
@@ -122,7 +126,7 @@ async fn a_restarted_platform_goes_on_where_it_was() {
     let (live, queued) = (runs[0].id, runs[1].id);
     world.arrives("call", CALLER, NUMBER).await;
     seen.until(live, Status::InProgress).await;
-    let (bus, org) = (world.bus.clone(), world.org.id);
+    let (bus, org) = (world.bus.clone(), world.org.id.into());
     world
         .restart(async |db| {
             let team = "team".parse().unwrap();
@@ -170,7 +174,7 @@ async fn a_queue_left_behind_is_admitted_at_the_start() {
     world.limit(0).await;
     let (_, runs) = world.trigger(2).await;
     let mut seen = world.transitions().await;
-    let org = world.org.id;
+    let org = world.org.id.into();
     world
         .restart(async |db| {
             db.set_organisation_limit(org, Some(2)).await.unwrap();
@@ -189,7 +193,7 @@ async fn a_transition_too_large_for_the_bus_does_not_stall_the_others() {
     let world = World::start().await;
     let mut seen = world.transitions().await;
     let mut large = world.new_batch(1);
-    large.runs[0].test_profile = Some(ProfileSnapshot {
+    large.templates[0].test_profile = Some(ProfileSnapshot {
         id: 1,
         name: "large".to_owned(),
         information: serde_json::json!({"text": "x".repeat(1_100_000)}),

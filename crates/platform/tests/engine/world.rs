@@ -17,8 +17,8 @@ use ringdown_proto::v1::{
     dial_fact,
 };
 use ringdown_store::{
-    Agent, Attempt, AttemptFilter, Batch, Extra, NewAgent, NewBatch, NewOrganisation,
-    NewPhoneNumber, NewRun, Organisation, Page, Project, Run, Script, Sqlite, Store,
+    Agent, Attempt, AttemptFilter, Batch, Database, Extra, NewAgent, NewBatch, NewOrganisation,
+    NewPhoneNumber, NewRun, NewTemplate, Organisation, Page, Project, Run, Script, Store,
 };
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -34,7 +34,7 @@ pub struct World {
     pub project: Project,
     pub agent: Agent,
     pub server: NatsServer,
-    store: Sqlite,
+    store: Database,
     stop: CancellationToken,
     running: JoinHandle<Result<(), Error>>,
     file: PathBuf,
@@ -88,14 +88,14 @@ impl World {
         .unwrap();
         let bus = connect(&server).await;
         let file = folder.path().join("ringdown.db");
-        let store = Sqlite::open(&file).await.unwrap();
+        let store = Database::sqlite(&file).await.unwrap();
         let db: Arc<dyn Store> = Arc::new(store.clone());
         let new = NewOrganisation {
             team: "team".parse().unwrap(),
             name: "team".to_owned(),
             parallel_limit: None,
             key_sha256: [7; 32],
-            admin: false,
+            operator: false,
         };
         let (org, project) = db.create_organisation(new, now()).await.unwrap();
         let new = NewAgent {
@@ -107,12 +107,17 @@ impl World {
             outbound_numbers: vec![],
             dial_route: None,
             extra: Extra::new(),
+            secrets: vec![],
         };
         let agent = db.create_agent(new, now()).await.unwrap();
         let new = NewPhoneNumber {
-            org: org.id,
+            scope: org.id.into(),
             number: number(NUMBER),
             name: None,
+            provider: "own".to_owned(),
+            provider_id: None,
+            sms_enabled: false,
+            secrets: vec![],
         };
         db.add_phone_number(new, now()).await.unwrap();
         let (engine, stop, running) = start(&db, &bus);
@@ -136,7 +141,7 @@ impl World {
     pub async fn restart(&mut self, meanwhile: impl AsyncFnOnce(&dyn Store)) {
         self.stop_engine().await;
         self.store.close().await;
-        self.store = Sqlite::open(&self.file).await.unwrap();
+        self.store = Database::sqlite(&self.file).await.unwrap();
         self.db = Arc::new(self.store.clone());
         meanwhile(self.db.as_ref()).await;
         (self.engine, self.stop, self.running) = start(&self.db, &self.bus);
@@ -166,12 +171,11 @@ impl World {
     }
 
     pub fn new_batch(&self, runs: usize) -> NewBatch {
-        let run = NewRun {
+        let template = NewTemplate {
             scenario: 1.into(),
             scenario_name: "evaluator".to_owned(),
-            number: number(NUMBER),
-            caller_ids: vec![number(CALLER)],
-            dial_route: Some("route".to_owned()),
+            personality: None,
+            personality_name: String::new(),
             test_profile: None,
             script: Script {
                 first_message: "hello".to_owned(),
@@ -184,6 +188,10 @@ impl World {
                 expected_outcome: String::new(),
             },
         };
+        let run = NewRun {
+            template: 0,
+            number: Some(number(NUMBER)),
+        };
         NewBatch {
             org: self.org.id,
             project: self.project.id,
@@ -192,24 +200,36 @@ impl World {
             name: "batch".to_owned(),
             concurrency_limit: None,
             settings: serde_json::Value::Null,
+            caller_ids: vec![number(CALLER)],
+            dial_route: Some("route".to_owned()),
+            gated: false,
+            cron_job: None,
+            idempotency: None,
+            templates: vec![template],
             runs: vec![run; runs],
         }
     }
 
     pub async fn trigger(&self, runs: usize) -> (Batch, Vec<Run>) {
         let triggered = self.engine.trigger(self.new_batch(runs));
-        within("a batch is accepted", triggered).await.unwrap()
+        let triggered = within("a batch is accepted", triggered).await.unwrap();
+        let ids: Vec<RunId> = triggered.runs.iter().map(|run| run.id).collect();
+        let runs = self.db.runs_by_id(self.org.id.into(), &ids).await.unwrap();
+        (triggered.batch, runs)
     }
 
     /// Dial windows of runs admitted from now on.
     pub async fn dial_window(&self, window: Duration) {
         let mut project = self.project.clone();
         project.dial_window = window;
-        self.db.update_project(&project).await.unwrap();
+        self.db
+            .update_project(&project, vec![], now())
+            .await
+            .unwrap();
     }
 
     pub async fn run(&self, id: RunId) -> Run {
-        self.db.run(self.org.id, id).await.unwrap()
+        self.db.run(self.org.id.into(), id).await.unwrap()
     }
 
     pub async fn attempts(&self) -> Vec<Attempt> {
@@ -218,7 +238,7 @@ impl World {
             size: 500,
         };
         let filter = AttemptFilter::default();
-        let listed = self.db.attempts(self.org.id, filter, page).await;
+        let listed = self.db.attempts(self.org.id.into(), filter, page).await;
         listed.unwrap().rows
     }
 

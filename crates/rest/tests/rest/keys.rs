@@ -144,7 +144,10 @@ async fn what_is_anothers_is_not_there() {
         .await
         .unwrap();
     let store = world.engine.store();
-    store.patch_run(ours.run.into(), recording).await.unwrap();
+    store
+        .patch_run(ours.run.into(), recording, ringdown_bus::now())
+        .await
+        .unwrap();
     let mut before = Vec::new();
     for (method, path, _) in about(&ours) {
         if method == "GET" {

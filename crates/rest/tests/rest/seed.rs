@@ -121,7 +121,10 @@ async fn an_outbound_test_from_its_number_to_its_result() {
     check(&page["results"][0], RUN);
 
     let stored = world.engine.store();
-    let stored = stored.run(world.org.id, id(run).into()).await.unwrap();
+    let stored = stored
+        .run(world.org.id.into(), id(run).into())
+        .await
+        .unwrap();
     assert_eq!(stored.status(), Status::Pending);
     assert_eq!(stored.script.first_message, "I am Alex");
     assert_eq!(stored.script.instructions, "Ask for a refund.");

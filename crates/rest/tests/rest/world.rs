@@ -13,7 +13,7 @@ use ringdown_platform::{Engine, Error};
 use ringdown_proto::v1::{MatchReply, MatchRequest};
 use ringdown_rest as rest;
 use ringdown_rest::{Api, ApiKey, Health, hash_key};
-use ringdown_store::{Artefacts, NewOrganisation, Organisation, Sqlite, Store};
+use ringdown_store::{Artefacts, Database, NewOrganisation, Organisation, Tenancy as _};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -263,20 +263,20 @@ pub struct World {
     pub artefacts: Artefacts,
     server: Option<NatsServer>,
     api: Api,
-    store: Sqlite,
+    store: Database,
     stop: CancellationToken,
     running: Vec<JoinHandle<Result<(), Error>>>,
     _folder: tempfile::TempDir,
 }
 
-async fn organisation(store: &Sqlite, team: &str, admin: bool) -> (Organisation, String) {
+async fn organisation(store: &Database, team: &str, admin: bool) -> (Organisation, String) {
     let key = ApiKey::generate();
     let new = NewOrganisation {
         team: team.parse().unwrap(),
         name: team.to_owned(),
         parallel_limit: None,
         key_sha256: hash_key(key.expose()),
-        admin,
+        operator: admin,
     };
     let (made, _) = store.create_organisation(new, now()).await.unwrap();
     (made, key.expose().to_owned())
@@ -300,7 +300,7 @@ impl World {
             replicas: 1,
         };
         let bus = Bus::connect(&options).await.unwrap();
-        let store = Sqlite::open(&folder.path().join("ringdown.db"))
+        let store = Database::sqlite(&folder.path().join("ringdown.db"))
             .await
             .unwrap();
         let (_, admin) = organisation(&store, "admin", true).await;
