@@ -34,6 +34,7 @@ use axum::http::StatusCode;
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse as _, Response};
 use ringdown_store::{Artefacts, Store};
+use ringdown_vault::Keyring;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
@@ -62,6 +63,10 @@ pub struct State {
     pub artefacts: Artefacts,
     /// What the health pages report.
     pub health: Arc<Health>,
+    /// Keys that seal credentials before they are stored.
+    pub keyring: Arc<Keyring>,
+    /// Sends requests to addresses that users name.
+    pub egress: ringdown_egress::Client,
 }
 
 impl State {

@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ringdown_carrier::RouteSpec;
+use ringdown_egress::Policy;
 use ringdown_testing_agent::Network;
+use ringdown_vault::{Keyring, Secret};
 
 /// Every setting of a deployment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,8 +23,11 @@ pub(crate) struct Config {
     pub(crate) nats_url: Option<String>,
     pub(crate) nats_replicas: usize,
     pub(crate) database: Option<PathBuf>,
-    pub(crate) database_url: Option<String>,
+    pub(crate) database_url: Option<Secret>,
     pub(crate) database_connections: u32,
+    pub(crate) secret_keys: Option<Secret>,
+    pub(crate) secret_key_file: Option<PathBuf>,
+    pub(crate) egress_allow: Vec<String>,
     pub(crate) parallel_calls: Option<u32>,
     pub(crate) max_calls: usize,
     pub(crate) voice: Voice,
@@ -54,6 +59,9 @@ impl Default for Config {
             database: None,
             database_url: None,
             database_connections: 16,
+            secret_keys: None,
+            secret_key_file: None,
+            egress_allow: Vec::new(),
             parallel_calls: Some(10),
             max_calls: 2000,
             voice: Voice::Flite,
@@ -176,7 +184,7 @@ const SETTINGS: &[Setting] = &[
             if !(text.starts_with("postgres://") || text.starts_with("postgresql://")) {
                 return Err("it does not begin with postgres://".to_owned());
             }
-            config.database_url = Some(text.to_owned());
+            config.database_url = Some(Secret::new(text));
             Ok(())
         },
     },
@@ -185,6 +193,33 @@ const SETTINGS: &[Setting] = &[
         doc: "Connections one process keeps to PostgreSQL, 2 to 500. Default: 16.",
         apply: |config, text| {
             config.database_connections = within(text, 2, 500)?;
+            Ok(())
+        },
+    },
+    Setting {
+        key: "secrets.keys",
+        doc: "Keys that seal stored credentials, ID:KEY separated by commas, the first one seals. Give it by its environment variable.",
+        apply: |config, text| {
+            Keyring::parse(text).map_err(|error| error.to_string())?;
+            config.secret_keys = Some(Secret::new(text));
+            Ok(())
+        },
+    },
+    Setting {
+        key: "secrets.key_file",
+        doc: "File with those keys, one per line, made if missing. Unset: secrets.key in the data folder.",
+        apply: |config, text| {
+            config.secret_key_file = Some(PathBuf::from(text));
+            Ok(())
+        },
+    },
+    Setting {
+        key: "egress.allow",
+        doc: "Private networks that webhooks and trigger URLs may reach, as CIDR, separated by commas. Default: none.",
+        apply: |config, text| {
+            let networks: Vec<String> = text.split(',').map(|t| t.trim().to_owned()).collect();
+            Policy::allowing(&networks).map_err(|error| error.to_string())?;
+            config.egress_allow = networks;
             Ok(())
         },
     },
@@ -302,6 +337,24 @@ impl Config {
                 "{source}: {key}: there is no such setting (see `ringdown config`)"
             )),
         }
+    }
+
+    /// The keys that seal stored credentials.
+    ///
+    /// # Errors
+    /// If the keys' file cannot be read, or cannot be made.
+    pub(crate) fn keyring(&self) -> Result<Keyring, ringdown_vault::Error> {
+        match (&self.secret_keys, &self.secret_key_file) {
+            (Some(keys), _) => Keyring::parse(keys.expose()),
+            (None, Some(file)) => Keyring::from_file_or_new(file),
+            (None, None) => Keyring::from_file_or_new(&self.data_dir.join("secrets.key")),
+        }
+    }
+
+    /// Where requests to addresses that users name may go.
+    pub(crate) fn egress_policy(&self) -> Policy {
+        // Every network was checked when it was set.
+        Policy::allowing(&self.egress_allow).unwrap_or_else(|_| Policy::public_only())
     }
 
     /// Path of the database.

@@ -316,6 +316,8 @@ async fn start_platform(config: &Config, running: &mut Running) -> Result<(), Fa
         engine: engine.clone(),
         artefacts: running.artefacts.clone(),
         health: Arc::clone(&health),
+        keyring: Arc::new(config.keyring().map_err(Failure::unavailable)?),
+        egress: ringdown_egress::Client::new(config.egress_policy()),
     });
     let (engine_stop, http_stop) = (CancellationToken::new(), CancellationToken::new());
     let engine_task = {
@@ -339,7 +341,7 @@ async fn start_platform(config: &Config, running: &mut Running) -> Result<(), Fa
 /// The database of the configuration, migrated.
 async fn open_database(config: &Config) -> Result<Database, Failure> {
     let opened = match &config.database_url {
-        Some(url) => Database::postgres(url, config.database_connections).await,
+        Some(url) => Database::postgres(url.expose(), config.database_connections).await,
         None => Database::sqlite(&config.database_path()).await,
     };
     opened.map_err(Failure::unavailable)

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use ringdown_bus::now;
 use ringdown_domain::call::EndedReason;
 use ringdown_domain::run::Status;
 use ringdown_domain::{OrganisationId, RunId};

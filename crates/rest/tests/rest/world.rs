@@ -9,11 +9,13 @@ use axum::extract::Request;
 use axum::http::{HeaderMap, StatusCode, header};
 use futures::future::BoxFuture;
 use ringdown_bus::{Bus, NatsServer, Options, ServerOptions, find_nats_server, now};
+use ringdown_egress::Policy;
 use ringdown_platform::{Engine, Error};
 use ringdown_proto::v1::{MatchReply, MatchRequest};
 use ringdown_rest as rest;
 use ringdown_rest::{Api, ApiKey, Health, hash_key};
 use ringdown_store::{Artefacts, Database, NewOrganisation, Organisation, Tenancy as _};
+use ringdown_vault::Keyring;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -313,6 +315,10 @@ impl World {
             engine: engine.clone(),
             artefacts: artefacts.clone(),
             health: Arc::clone(&health),
+            keyring: Arc::new(
+                Keyring::from_file_or_new(&folder.path().join("secrets.key")).unwrap(),
+            ),
+            egress: ringdown_egress::Client::new(Policy::allowing(&["127.0.0.0/8"]).unwrap()),
         });
         let stop = CancellationToken::new();
         let running = tokio::spawn({
