@@ -14,6 +14,9 @@ pub struct Agent {
     /// Its name, at most 255 characters.
     #[serde(default, deserialize_with = "null_is_default")]
     pub agent_name: String,
+    /// What it is for and how it behaves.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub description: String,
     /// Whether it takes calls instead of making them.
     #[serde(default, deserialize_with = "null_is_default")]
     pub inbound: bool,
@@ -42,8 +45,9 @@ pub struct PhoneNumber {
     /// The evaluator that uses it.
     #[serde(default)]
     pub scenario_id: Option<i64>,
-    /// That evaluator's name.
-    #[serde(default)]
+    /// That evaluator's name; empty on the wire if there is none.
+    #[serde(default, with = "crate::empty_if_none")]
+    #[schemars(with = "String")]
     pub scenario_name: Option<String>,
     /// The number, E.164.
     pub number: String,
@@ -105,8 +109,9 @@ pub struct TestProfile {
     /// Its agent, if it is an agent's.
     #[serde(default)]
     pub agent: Option<i64>,
-    /// The agent's name.
-    #[serde(default)]
+    /// The agent's name; empty on the wire if there is none.
+    #[serde(default, with = "crate::empty_if_none")]
+    #[schemars(with = "String")]
     pub agent_name: Option<String>,
     /// Its name, at most 255 characters.
     #[serde(default, deserialize_with = "null_is_default")]

@@ -29,6 +29,42 @@ pub const API_KEY_HEADER: &str = "X-CEKURA-API-KEY";
 /// Run ids a client asks for in one bulk request; a batch of more takes several.
 pub const MAX_BULK_IDS: usize = 100;
 
+/// A text that is empty on the wire where there is none: the reference's type of some fields that are
+/// not always there is plain text.
+mod empty_if_none {
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    #[expect(clippy::ref_option, reason = "the signature is serde's")]
+    pub(crate) fn serialize<S: Serializer>(
+        text: &Option<String>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        to.serialize_str(text.as_deref().unwrap_or_default())
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Option<String>, D::Error> {
+        let text = Option::<String>::deserialize(from)?;
+        Ok(text.filter(|text| !text.is_empty()))
+    }
+}
+
+/// Writes whole seconds as a whole number: `300`, not `300.0`, which a strict reader of integers
+/// refuses.
+#[expect(clippy::ref_option, reason = "the signature is serde's")]
+fn whole_seconds<S: serde::Serializer>(seconds: &Option<f64>, to: S) -> Result<S::Ok, S::Error> {
+    const LONGEST: f64 = 4_294_967_295.0;
+    match *seconds {
+        #[expect(clippy::cast_possible_truncation, reason = "it has just been checked")]
+        Some(seconds) if seconds.fract() == 0.0 && seconds.abs() <= LONGEST => {
+            to.serialize_i64(seconds as i64)
+        }
+        Some(seconds) => to.serialize_f64(seconds),
+        None => to.serialize_none(),
+    }
+}
+
 /// Reads a missing or `null` field as its default.
 fn null_is_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where

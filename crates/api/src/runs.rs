@@ -149,8 +149,9 @@ pub struct Run {
     /// Length of the call as `MM:SS`.
     #[serde(default)]
     pub duration: serde_json::Value,
-    /// Where the recording is.
-    #[serde(default)]
+    /// Where the recording is; empty on the wire if there is none.
+    #[serde(default, with = "crate::empty_if_none")]
+    #[schemars(with = "String")]
     pub voice_recording_url: Option<String>,
     /// When it was triggered, RFC 3339.
     #[serde(default)]
@@ -174,7 +175,7 @@ pub struct Run {
     #[serde(default)]
     pub outbound_dial_window_opens_at: Option<String>,
     /// Length of the dial window in seconds.
-    #[serde(default)]
+    #[serde(default, serialize_with = "crate::whole_seconds")]
     pub outbound_dial_window_seconds: Option<f64>,
     /// When a call is too late, RFC 3339.
     #[serde(default)]

@@ -111,7 +111,7 @@ pub struct TriggeredRun {
     #[serde(default)]
     pub outbound_dial_window_opens_at: Option<String>,
     /// Length of the dial window in seconds; null until it is pending.
-    #[serde(default)]
+    #[serde(default, serialize_with = "crate::whole_seconds")]
     pub outbound_dial_window_seconds: Option<f64>,
     /// When a call is too late, RFC 3339; null until it is pending.
     #[serde(default)]

@@ -50,7 +50,7 @@ fn the_sample_scripts_request_is_understood() {
 
 #[test]
 fn fields_we_do_not_act_on_survive() {
-    let text = r#"{"id":1,"agent_name":"A","inbound":false,"contact_number":"+15551230000",
+    let text = r#"{"id":1,"agent_name":"A","description":"D","inbound":false,"contact_number":"+15551230000",
         "project":2,"outbound_numbers":[],"created_at":"","updated_at":"","llm_model":"gpt-4o"}"#;
     let agent: Agent = serde_json::from_str(text).unwrap();
     assert_eq!(agent.other["llm_model"], "gpt-4o");
@@ -59,6 +59,22 @@ fn fields_we_do_not_act_on_survive() {
         again,
         serde_json::from_str::<serde_json::Value>(text).unwrap()
     );
+}
+
+#[test]
+fn texts_that_are_not_there_are_empty_and_whole_seconds_are_whole() {
+    let text = r#"{"id":1,"status":"pending","outbound_dial_window_seconds":300.0,
+        "voice_recording_url":""}"#;
+    let mut run: ringdown_api::Run = serde_json::from_str(text).unwrap();
+    assert_eq!(run.voice_recording_url, None);
+    let written = serde_json::to_value(&run).unwrap();
+    assert_eq!(written["voice_recording_url"], "");
+    assert_eq!(written["outbound_dial_window_seconds"].as_i64(), Some(300));
+    run.outbound_dial_window_seconds = Some(0.5);
+    run.voice_recording_url = Some("http://host/1".to_owned());
+    let written = serde_json::to_value(&run).unwrap();
+    assert_eq!(written["outbound_dial_window_seconds"], 0.5);
+    assert_eq!(written["voice_recording_url"], "http://host/1");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use ringdown_domain::{AgentId, ProjectId};
 use ringdown_store::{Agent, AgentFilter, NewAgent, Scope};
 
 use super::State;
-use super::body::Fields;
+use super::body::{Fields, MAX_KEPT};
 use super::operations::{Body, Kind, Table};
 use super::pages::{Asked, Id, time};
 use crate::error::{Answer, Failure};
@@ -62,6 +62,11 @@ fn body() -> Body {
             Kind::Flag,
             "Whether it takes calls instead of making them.",
         )
+        .optional(
+            "description",
+            Kind::Text,
+            "What it is for and how it behaves.",
+        )
         .optional("contact_number", Kind::Phone, "The number it calls from.")
         .optional(
             "outbound_numbers",
@@ -92,16 +97,26 @@ fn is_secret(name: &str) -> bool {
 
 /// Keeps the fields this product does not act on.
 fn keep_rest(fields: &mut Fields, extra: &mut serde_json::Map<String, serde_json::Value>) {
+    let description = fields.text("description", MAX_KEPT);
     let mut rest = fields.rest(READ_ONLY);
     rest.retain(|name, _| !is_secret(name));
+    if let Some(text) = description {
+        rest.insert("description".to_owned(), text.into());
+    }
     fields.keep(extra, rest);
 }
 
 pub(crate) fn show(agent: Agent) -> wire::Agent {
+    let mut other = agent.extra;
+    let description = match other.remove("description") {
+        Some(serde_json::Value::String(text)) => text,
+        _ => String::new(),
+    };
     wire::Agent {
         id: agent.id.0,
         project: Some(agent.project.0),
         agent_name: agent.name,
+        description,
         inbound: agent.inbound,
         contact_number: agent
             .contact_number
@@ -113,7 +128,7 @@ pub(crate) fn show(agent: Agent) -> wire::Agent {
             .collect(),
         created_at: time(agent.created_at),
         updated_at: time(agent.updated_at),
-        other: agent.extra,
+        other,
     }
 }
 

@@ -24,7 +24,7 @@ pub(crate) const MAX_TEXT: usize = 10_000;
 
 /// Bytes of one JSON value that is kept as it came. A run's transition carries its test profile and
 /// has to fit a bus message of 1 MiB with everything else.
-const MAX_KEPT: usize = 64 * 1024;
+pub(crate) const MAX_KEPT: usize = 64 * 1024;
 
 /// Bytes of all values that are kept as they came with one object.
 const MAX_KEPT_TOGETHER: usize = 256 * 1024;

@@ -4,11 +4,13 @@
 //! JSON: `{"field": ["message"]}` for fields, `{"detail": "message"}` otherwise.
 //!
 //! Every operation is declared once, in the `operations` function of its resource's module; the
-//! router and the OpenAPI document are made from those declarations.
+//! router and the OpenAPI document are made from those declarations. The document is at `/openapi.json`, a page to try it
+//! at `/docs/`.
 
 mod agents;
 mod auth;
 mod body;
+mod docs;
 mod error;
 mod health;
 mod listen;
@@ -28,11 +30,11 @@ mod trigger;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse as _, Response};
+use axum::{Extension, Router};
 use ringdown_store::{Artefacts, Store};
 use ringdown_vault::Keyring;
 use tokio::net::TcpListener;
@@ -90,8 +92,12 @@ fn table() -> Table {
     profiles::operations(&mut table);
     own::operations(&mut table);
     health::operations(&mut table);
+    docs::operations(&mut table);
     table
 }
+
+/// Where the committed document says a server is: where one listens unless told otherwise.
+pub const DOCUMENTED_BASE: &str = "http://127.0.0.1:8080";
 
 /// The OpenAPI 3.1 document of a server at `base`, a URL without a trailing slash.
 pub fn openapi(base: &str) -> serde_json::Value {
@@ -100,8 +106,11 @@ pub fn openapi(base: &str) -> serde_json::Value {
 
 /// Builds the API.
 pub fn api(state: State) -> Api {
-    let router = table()
+    let table = table();
+    let document = docs::Document::of(&table);
+    let router = table
         .router(&state)
+        .layer(Extension(document))
         .fallback(error::unknown_path)
         .method_not_allowed_fallback(error::method_not_allowed)
         .with_state(state);

@@ -1,6 +1,6 @@
 use axum::extract::{FromRequestParts, Path, Query};
 use axum::http::request::Parts;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use ringdown_api::Page as Wire;
 use ringdown_domain::Timestamp;
 use ringdown_store::{Listing, Page, Principal};
@@ -37,7 +37,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
 pub(crate) struct Asked {
     /// Who asks.
     pub(crate) principal: Principal,
-    /// `http://host`, for links.
+    /// Where the server is, as [`base`] has it.
     pub(crate) base: String,
     path: String,
     query: Vec<(String, String)>,
@@ -52,21 +52,28 @@ impl<S: Send + Sync> FromRequestParts<S> for Asked {
             .await
             .map_err(|error| Failure::detail(StatusCode::BAD_REQUEST, error.to_string()))?;
         let principal = parts.extensions.get::<Principal>().cloned();
-        let host = parts
-            .headers
-            .get(header::HOST)
-            .and_then(|host| host.to_str().ok())
-            .unwrap_or("localhost");
         let asked = parts.extensions.get::<AsAsked>();
         Ok(Self {
             principal: principal
                 .ok_or_else(|| Failure::detail(StatusCode::UNAUTHORIZED, "Send your API key."))?,
-            base: format!("http://{host}"),
+            base: base(&parts.headers),
             path: asked.map_or_else(|| parts.uri.path().to_owned(), |path| path.0.clone()),
             query,
             declared: parts.extensions.get().cloned().unwrap_or_default(),
         })
     }
+}
+
+/// Where the client reached the server, `http://host` without a trailing slash; https if a proxy
+/// before the server says so.
+pub(crate) fn base(headers: &HeaderMap) -> String {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let scheme = match text("x-forwarded-proto") {
+        Some("https") => "https",
+        _ => "http",
+    };
+    let host = text(header::HOST.as_str()).unwrap_or("localhost");
+    format!("{scheme}://{host}")
 }
 
 impl Asked {

@@ -82,7 +82,7 @@ pub(crate) fn show(run: &Run, base: &str) -> wire::Run {
         agent_number: run.caller_ids.first().map(ToString::to_string),
         success,
         evaluation_status: success.map(|s| if s { "success" } else { "failure" }.to_owned()),
-        evaluation: score.as_ref().map(evaluation),
+        evaluation: Some(score.as_ref().map(evaluation).unwrap_or_default()),
         expected_outcome_prompt: run.script.expected_outcome.clone(),
         expected_outcome: Value::Null,
         transcript: transcript(turns),

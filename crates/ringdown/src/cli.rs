@@ -51,6 +51,8 @@ pub(crate) enum Command {
     Attempts(Attempts),
     /// List every setting, its environment variable and its meaning.
     Config,
+    /// Print the OpenAPI document of the REST API.
+    Openapi,
     /// Print a completion script.
     Completions {
         /// The shell.

@@ -82,6 +82,12 @@ async fn command(cli: Cli, config: config::Config) -> Outcome {
             print::config(format)?;
             Ok(Exit::Success)
         }
+        Command::Openapi => {
+            let document = ringdown_rest::openapi(ringdown_rest::DOCUMENTED_BASE);
+            let text = serde_json::to_string_pretty(&document).map_err(Failure::internal)?;
+            print::line(&text)?;
+            Ok(Exit::Success)
+        }
         Command::Completions { shell } => {
             let mut out = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "ringdown", &mut out);

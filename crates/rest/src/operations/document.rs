@@ -145,6 +145,7 @@ fn describe(status: u16) -> &'static str {
         201 => "Created.",
         202 => "Accepted; it will be done.",
         204 => "Done; there is nothing to say.",
+        308 => "The page is at the same path with a slash.",
         503 => "Not now.",
         _ => "See the status.",
     }

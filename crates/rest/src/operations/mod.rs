@@ -378,3 +378,80 @@ impl Declared {
         );
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    async fn nothing() {}
+
+    fn declared() -> Table {
+        let mut table = Table::default();
+        table.tag("Things", "All of them.");
+        table
+            .patch("/v1/things/{id}", nothing)
+            .id("things-change")
+            .summary("Change a thing")
+            .query("dry", Kind::Flag, "Only try.")
+            .takes(
+                Body::new()
+                    .required("name", Kind::Short(8), "Its name.")
+                    .optional("size", Kind::OneOf(&["s", "l"]), "Its size."),
+            )
+            .role(Role::Admin)
+            .answers_nothing(204);
+        table.get("/alive", nothing).open().answers::<bool>(200);
+        table
+    }
+
+    #[test]
+    fn the_document_says_what_was_declared() {
+        let document = declared().document("http://here");
+        assert_eq!(document["servers"], json!([{"url": "http://here"}]));
+        let change = &document["paths"]["/v1/things/{id}/"]["patch"];
+        assert_eq!(change["operationId"], "things-change");
+        assert_eq!(change["tags"], json!(["Things"]));
+        assert_eq!(change["x-required-role"], "admin");
+        assert_eq!(change["parameters"][0]["name"], "id");
+        assert_eq!(change["parameters"][0]["in"], "path");
+        assert_eq!(change["parameters"][1]["name"], "dry");
+        let body = &change["requestBody"]["content"]["application/json"]["schema"];
+        assert_eq!(body["required"], json!(["name"]));
+        assert_eq!(body["additionalProperties"], false);
+        let size = &body["properties"]["size"];
+        assert_eq!(size["type"], json!(["string", "null"]));
+        assert_eq!(size["enum"], json!(["s", "l", null]));
+        assert!(change["responses"]["204"].get("content").is_none());
+        let alive = &document["paths"]["/alive"]["get"];
+        assert_eq!(alive["security"], json!([]));
+        let answer = &alive["responses"]["200"]["content"]["application/json"]["schema"];
+        assert_eq!(answer["type"], "boolean");
+    }
+
+    #[test]
+    fn what_is_declared_may_be_read() {
+        let declared = Declared::of(&declared().operations[0]);
+        declared.check_query("dry");
+        declared.check_field("size");
+    }
+
+    #[test]
+    #[should_panic(expected = "the query parameter wet is read but not declared")]
+    fn an_undeclared_query_parameter_may_not() {
+        Declared::of(&declared().operations[0]).check_query("wet");
+    }
+
+    #[test]
+    #[should_panic(expected = "the field colour is read but not declared")]
+    fn an_undeclared_field_may_not() {
+        Declared::of(&declared().operations[0]).check_field("colour");
+    }
+
+    #[test]
+    #[should_panic(expected = "the field name is read but not declared")]
+    fn nor_any_field_of_an_operation_without_a_body() {
+        Declared::of(&declared().operations[1]).check_field("name");
+    }
+}

@@ -11,6 +11,9 @@
 mod bad_input;
 mod bodies;
 mod bounds;
+mod contract;
+mod document;
+mod exceptions;
 mod fuzz;
 mod health;
 mod keys;

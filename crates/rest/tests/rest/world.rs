@@ -22,6 +22,8 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
+use crate::contract;
+
 pub const CALLER: &str = "+15551230001";
 pub const V1: &str = "/test_framework/v1";
 pub const OWN: &str = "/ringdown/v1";
@@ -140,14 +142,22 @@ impl Client {
             request = request.header(header::CONTENT_TYPE, kind);
         }
         let request = request.body(Body::from(body)).unwrap();
+        let (method, path) = (method.to_owned(), path.to_owned());
         let answered = self.api.clone().oneshot(request);
         Box::pin(async move {
             let (parts, body) = answered.await.unwrap().into_parts();
-            Answer {
+            let answer = Answer {
                 status: parts.status,
                 headers: parts.headers,
                 bytes: to_bytes(body, usize::MAX).await.unwrap().to_vec(),
-            }
+            };
+            contract::check(&contract::Answer {
+                method: &method,
+                path: &path,
+                status: answer.status.as_u16(),
+                body: serde_json::from_slice(&answer.bytes).ok().as_ref(),
+            });
+            answer
         })
     }
 
