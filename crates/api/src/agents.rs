@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::null_is_default;
 
-/// An agent under test (`AIAgent`). Fields this product does not act on are kept in `other`.
+/// An agent under test (`AIAgent`). Fields this product does not act on are kept as they came.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Agent {
     /// Its id.

@@ -3,8 +3,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{PhoneNumberBrief, TestProfileData, null_is_default};
 
-/// An evaluator (`Scenario`, `ScenarioList`). Fields this product does not act on are kept in
-/// `other`.
+/// An evaluator (`Scenario`, `ScenarioList`). Fields this product does not act on are kept as they
+/// came.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Scenario {
     /// Its id.
