@@ -49,6 +49,10 @@ pub(crate) enum Command {
     /// List the attempt ledger: every call that arrived, every call that was made, and why each
     /// went as it did.
     Attempts(Attempts),
+    /// Write everything the platform knows, recordings included, to one file.
+    Backup(Backup),
+    /// Fill an empty database from a backup, of either kind of database.
+    Restore(Restore),
     /// List every setting, its environment variable and its meaning.
     Config,
     /// Print the OpenAPI document of the REST API.
@@ -83,6 +87,9 @@ pub(crate) struct Settings {
     /// SQLite database file.
     #[arg(long)]
     pub(crate) database: Option<PathBuf>,
+    /// PostgreSQL database, postgres://user:password@host/name, instead of the SQLite file.
+    #[arg(long, value_name = "URL")]
+    pub(crate) database_url: Option<String>,
     /// Parallel-call limit of the first organisation, when it is created.
     #[arg(long)]
     pub(crate) parallel_calls: Option<u32>,
@@ -111,6 +118,7 @@ impl Settings {
         add("sip.listen", self.sip_listen.clone());
         add("nats.url", self.nats_url.clone());
         add("database.path", self.database.as_ref().map(text));
+        add("database.url", self.database_url.clone());
         add(
             "limits.parallel_calls",
             self.parallel_calls.map(|n| n.to_string()),
@@ -258,4 +266,22 @@ pub(crate) struct Attempts {
     /// Rows at the most.
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=500))]
     pub(crate) limit: u32,
+}
+
+/// `ringdown backup`
+#[derive(Debug, Args)]
+pub(crate) struct Backup {
+    /// The file to write, a .tar.gz; it must not exist.
+    pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) settings: Settings,
+}
+
+/// `ringdown restore`
+#[derive(Debug, Args)]
+pub(crate) struct Restore {
+    /// The file that `ringdown backup` wrote.
+    pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) settings: Settings,
 }

@@ -1,6 +1,7 @@
 //! The `ringdown` command: one binary, every role.
 
 mod attempts;
+mod backup;
 mod cli;
 mod config;
 mod demo;
@@ -43,9 +44,10 @@ fn start(cli: Cli) -> Outcome {
         Command::Demo(_) | Command::Run(_) | Command::Dial(_)
     );
     let config = match &cli.command {
-        Command::Up(cli::Up { settings }) | Command::Serve(cli::Serve { settings, .. }) => {
-            up::load(settings)?
-        }
+        Command::Up(cli::Up { settings })
+        | Command::Serve(cli::Serve { settings, .. })
+        | Command::Backup(cli::Backup { settings, .. })
+        | Command::Restore(cli::Restore { settings, .. }) => up::load(settings)?,
         _ => config::Config::default(),
     };
     let filter = std::env::var("RINGDOWN_LOG").ok();
@@ -78,6 +80,8 @@ async fn command(cli: Cli, config: config::Config) -> Outcome {
         Command::Attempts(attempts) => attempts::attempts(&attempts, format).await,
         Command::Run(run) => Box::pin(run::run(run, format)).await,
         Command::Demo(demo) => Box::pin(demo::demo(&demo, format)).await,
+        Command::Backup(backup) => backup::backup(&config, &backup.file, format).await,
+        Command::Restore(restore) => backup::restore(&config, &restore.file, format).await,
         Command::Config => {
             print::config(format)?;
             Ok(Exit::Success)

@@ -110,8 +110,7 @@ pub(crate) async fn start(config: &Config, roles: &[Role]) -> Result<Running, Fa
     })
     .await
     .map_err(Failure::unavailable)?;
-    let artefacts =
-        Artefacts::in_folder(&config.data_dir.join("artefacts")).map_err(Failure::unavailable)?;
+    let artefacts = open_artefacts(config)?;
     let mut running = Running {
         http: None,
         sip: None,
@@ -164,11 +163,26 @@ pub(crate) async fn start(config: &Config, roles: &[Role]) -> Result<Running, Fa
 /// it: the streams of an own NATS server, and the keys and the database of the platform. The testing
 /// agent guards its recordings itself.
 fn lock_folder(config: &Config, roles: &[Role]) -> Result<Vec<File>, Failure> {
-    let folder = &config.data_dir;
-    let owned = [
-        (config.nats_url.is_none(), "lock"),
-        (roles.contains(&Role::Platform), "platform.lock"),
-    ];
+    lock_files(
+        &config.data_dir,
+        &[
+            (config.nats_url.is_none(), "lock"),
+            (roles.contains(&Role::Platform), "platform.lock"),
+        ],
+    )
+}
+
+/// Takes the place of a platform, so that none runs in the data folder meanwhile.
+pub(crate) fn lock_platform(config: &Config) -> Result<Vec<File>, Failure> {
+    lock_files(&config.data_dir, &[(true, "platform.lock")])
+}
+
+/// The recordings of the data folder.
+pub(crate) fn open_artefacts(config: &Config) -> Result<Artefacts, Failure> {
+    Artefacts::in_folder(&config.data_dir.join("artefacts")).map_err(Failure::unavailable)
+}
+
+fn lock_files(folder: &Path, owned: &[(bool, &str)]) -> Result<Vec<File>, Failure> {
     let lock = |name: &str| -> anyhow::Result<File> {
         let path = folder.join(name);
         let file =
@@ -187,7 +201,7 @@ fn lock_folder(config: &Config, roles: &[Role]) -> Result<Vec<File>, Failure> {
             .mode(0o700)
             .create(folder)
             .with_context(|| format!("failed to create the data folder {}", folder.display()))?;
-        let owned = owned.into_iter().filter(|(owns, _)| *owns);
+        let owned = owned.iter().filter(|(owns, _)| *owns);
         owned.map(|(_, name)| lock(name)).collect()
     };
     locks().map_err(Failure::unavailable)
@@ -339,7 +353,7 @@ async fn start_platform(config: &Config, running: &mut Running) -> Result<(), Fa
 }
 
 /// The database of the configuration, migrated.
-async fn open_database(config: &Config) -> Result<Database, Failure> {
+pub(crate) async fn open_database(config: &Config) -> Result<Database, Failure> {
     let opened = match &config.database_url {
         Some(url) => Database::postgres(url.expose(), config.database_connections).await,
         None => Database::sqlite(&config.database_path()).await,

@@ -2,6 +2,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures::TryStreamExt as _;
 use object_store::local::LocalFileSystem;
 use object_store::{ObjectStore, ObjectStoreExt as _, path::Path as Key};
 
@@ -67,6 +68,19 @@ impl Artefacts {
             }),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// The keys of all artefacts, in no order.
+    ///
+    /// # Errors
+    /// [`Error::Artefacts`] if they cannot be listed.
+    pub async fn list(&self) -> Result<Vec<String>> {
+        let mut keys = Vec::new();
+        let mut found = self.objects.list(None);
+        while let Some(object) = found.try_next().await? {
+            keys.push(object.location.to_string());
+        }
+        Ok(keys)
     }
 
     /// Where the artefact is on this machine; it may not exist.

@@ -23,7 +23,7 @@ use ringdown_domain::matching::Judgement;
 pub use artefacts::Artefacts;
 pub use audit::{Actor, AuditEntry};
 pub use contract::*;
-pub use database::Database;
+pub use database::{Database, Export, Import, Rows, SCHEMA};
 pub use error::Error;
 pub use records::*;
 

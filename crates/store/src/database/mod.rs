@@ -20,9 +20,12 @@ mod run_lists;
 mod scenarios;
 mod secrets;
 mod tenancy;
+mod transfer;
 mod transitions;
 mod trigger;
 mod webhooks;
+
+pub use transfer::{Export, Import, Rows, SCHEMA};
 
 use std::path::Path;
 use std::time::Duration;
