@@ -17,6 +17,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("domain", &[]),
     ("egress", &[]),
     ("vault", &[]),
+    ("testkit", &[]),
     ("suite", &["domain"]),
     ("webhook", &["egress", "api", "store", "domain"]),
     ("proto", &["domain"]),
