@@ -17,7 +17,7 @@ build: ## Build the optimised binary, target/release/ringdown
 
 .PHONY: test
 test: tools-test lint ## Everything CI runs: format, lints, licences, every test
-	cargo nextest run --locked --workspace
+	scripts/with-postgres.sh cargo nextest run --locked --workspace
 
 .PHONY: ci
 ci: test ## Exactly what CI runs
@@ -37,7 +37,7 @@ tools-run: ## Install what running needs (flite, nats-server)
 	@scripts/tools.sh run
 
 .PHONY: tools-test
-tools-test: ## Install what testing needs as well (SIPp, cargo-deny, nextest, Python packages)
+tools-test: ## Install what testing needs as well (PostgreSQL, SIPp, cargo-deny, nextest, Python packages)
 	@scripts/tools.sh test
 
 .PHONY: clean

@@ -13,7 +13,7 @@ fail() { say "$*"; exit 1; }
 
 case $purpose in
     run) packages=(flite build-essential python3-venv) ;;
-    test) packages=(flite build-essential python3-venv sip-tester) ;;
+    test) packages=(flite build-essential python3-venv sip-tester postgresql) ;;
     *) fail "unknown purpose '$purpose': say 'run' or 'test'" ;;
 esac
 
@@ -21,6 +21,7 @@ is_installed() {
     case $1 in
         flite) command -v flite ;;
         sip-tester) command -v sipp ;;
+        postgresql) command -v postgres || compgen -G '/usr/lib/postgresql/*/bin/postgres' ;;
         build-essential) command -v cc && command -v make ;;
         python3-venv) python3 -c 'import ensurepip, venv' ;;
     esac > /dev/null 2>&1
@@ -41,6 +42,12 @@ install_packages() {
     if (($(id -u) != 0)); then
         command -v sudo > /dev/null || fail "missing: ${missing[*]}; run as root: apt-get install ${missing[*]}"
         as_root=(sudo)
+    fi
+    if [[ " ${missing[*]} " == *" postgresql "* ]]; then
+        # Tests start a server of their own, so the package need not make and run one.
+        "${as_root[@]}" mkdir -p /etc/postgresql-common/createcluster.d
+        "${as_root[@]}" tee /etc/postgresql-common/createcluster.d/ringdown.conf > /dev/null \
+            <<< 'create_main_cluster = false'
     fi
     say "installing Debian packages: ${missing[*]}"
     "${as_root[@]}" apt-get update -qq

@@ -18,6 +18,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("egress", &[]),
     ("vault", &[]),
     ("cron", &["domain"]),
+    ("testkit", &[]),
     ("suite", &["domain"]),
     ("webhook", &["egress", "vault", "api", "store", "domain"]),
     ("proto", &["domain"]),

@@ -38,6 +38,11 @@ impl Actor {
     pub async fn scope<T>(self, work: impl Future<Output = T>) -> T {
         ACTOR.scope(self, work).await
     }
+
+    /// Who this task works for.
+    pub(crate) fn current() -> Option<Self> {
+        ACTOR.try_with(Clone::clone).ok()
+    }
 }
 
 /// One line of the audit log.
@@ -54,7 +59,7 @@ pub(crate) async fn record(session: &mut Session) -> Result<()> {
     if matches!(session, Session::SqliteRead(_) | Session::PostgresRead(_)) {
         return Ok(());
     }
-    let Ok(actor) = ACTOR.try_with(Clone::clone) else {
+    let Some(actor) = Actor::current() else {
         return Ok(());
     };
     sql(

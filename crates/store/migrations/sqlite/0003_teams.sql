@@ -274,6 +274,7 @@ CREATE TABLE webhook_events (
     updated_at INTEGER NOT NULL
 );
 CREATE INDEX webhook_events_by_org ON webhook_events (org_id, id);
+CREATE INDEX webhook_events_by_result ON webhook_events (result_id);
 CREATE INDEX webhook_events_due ON webhook_events (next_try_at) WHERE next_try_at IS NOT NULL;
 
 CREATE TABLE webhook_tries (
@@ -294,4 +295,4 @@ CREATE TABLE artefacts_to_delete (
     since INTEGER NOT NULL
 );
 
-CREATE INDEX attempts_by_age ON attempts (at);
+CREATE INDEX attempts_by_age ON attempts (at) WHERE run_id IS NULL;

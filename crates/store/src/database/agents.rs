@@ -2,7 +2,9 @@ use async_trait::async_trait;
 use ringdown_domain::{AgentId, Timestamp};
 
 use super::Database;
-use super::rows::{Count, changed, from_json, not_found, page, parsed_option, to_json, within};
+use super::rows::{
+    Count, changed, from_json, not_found, own_project, page, parsed_option, to_json, within,
+};
 use super::secrets::{forget_secrets, write_secrets};
 use crate::sql::{Row, sql};
 use crate::{
@@ -30,6 +32,7 @@ fn agent(row: &Row) -> Result<Agent> {
 impl Agents for Database {
     async fn create_agent(&self, new: NewAgent, now: Timestamp) -> Result<Agent> {
         let mut tx = self.write().await?;
+        own_project(&mut tx, new.org, Some(new.project)).await?;
         let row = sql(
             "INSERT INTO agents (org_id, project_id, name, inbound, contact_number, \
              outbound_numbers, dial_route, extra, created_at, updated_at) \
@@ -94,6 +97,7 @@ impl Agents for Database {
         now: Timestamp,
     ) -> Result<()> {
         let mut tx = self.write().await?;
+        own_project(&mut tx, agent.org, Some(agent.project)).await?;
         let rows = sql(
             "UPDATE agents SET project_id = $1, name = $2, inbound = $3, contact_number = $4, \
              outbound_numbers = $5, dial_route = $6, extra = $7, updated_at = $8 \
@@ -113,11 +117,14 @@ impl Agents for Database {
         .await?;
         changed("agent", agent.id.0, rows)?;
         // What belongs to an agent is in the agent's project.
-        sql("UPDATE scenarios SET project_id = $1 WHERE agent_id = $2 AND project_id <> $1")
-            .bind(agent.project.0)
-            .bind(agent.id.0)
-            .run(&mut tx)
-            .await?;
+        let mut move_along = sql("UPDATE scenarios SET project_id = $1 WHERE id IN (\
+             SELECT id FROM scenarios WHERE org_id = $2 AND agent_id = $3 AND project_id <> $1 \
+             ORDER BY id")
+        .bind(agent.project.0)
+        .bind(agent.org.0)
+        .bind(agent.id.0);
+        move_along.locked("scenarios").push(")");
+        move_along.run(&mut tx).await?;
         write_secrets(
             &mut tx,
             agent.org,
@@ -140,18 +147,20 @@ impl Agents for Database {
         if !related {
             let row = sql(
                 "SELECT (SELECT count(*) FROM scenarios WHERE agent_id = $1) AS scenarios, \
+                 (SELECT count(*) FROM test_profiles WHERE agent_id = $1) AS profiles, \
                  (SELECT count(*) FROM cron_jobs WHERE agent_id = $1) AS jobs",
             )
             .bind(id.0)
             .one(&mut tx)
             .await?;
             let (scenarios, jobs): (i64, i64) = (row.get("scenarios")?, row.get("jobs")?);
-            if scenarios + jobs > 0 {
+            let profiles: i64 = row.get("profiles")?;
+            if scenarios + profiles + jobs > 0 {
                 return Err(Error::Conflict {
                     what: "agent",
                     why: format!(
-                        "it has {scenarios} evaluators and {jobs} cron jobs; delete_related=true \
-                         deletes them too"
+                        "it has {scenarios} evaluators, {profiles} test profiles and {jobs} cron jobs; \
+                         delete_related=true deletes them too"
                     ),
                 });
             }

@@ -3,6 +3,7 @@ use ringdown_domain::{OrganisationId, ResultId, ScenarioId, Timestamp};
 use super::Database;
 use super::counts::{COUNTS, counts};
 use super::rows::{Count, changed, count, from_json, limit, not_found, page, within};
+use super::transitions::lock_batches;
 use crate::sql::{Row, Session, Sql, sql};
 use crate::{Batch, BatchFilter, Listing, Page, Result, Scope};
 
@@ -144,6 +145,7 @@ pub(super) async fn scenarios(
 
 pub(super) async fn rename(db: &Database, scope: Scope, id: ResultId, name: &str) -> Result<()> {
     let mut tx = db.write().await?;
+    lock_batches(&mut tx, [id]).await?;
     let mut query = sql("UPDATE batches SET name = $1 WHERE state <> 'staging' AND id = $2 AND ")
         .bind(name)
         .bind(id.0);

@@ -2,7 +2,7 @@ use async_trait::async_trait;
 use ringdown_domain::{AgentId, CronJobId, ProjectId, Timestamp};
 
 use super::Database;
-use super::rows::{changed, from_json, not_found, to_json, within};
+use super::rows::{changed, from_json, not_found, own_agent, own_project, to_json, within};
 use crate::sql::{Row, sql};
 use crate::{CronJob, NewCronJob, Result, Schedules, Scope};
 
@@ -35,6 +35,8 @@ fn cron_job(row: &Row) -> Result<CronJob> {
 impl Schedules for Database {
     async fn create_cron_job(&self, new: NewCronJob, now: Timestamp) -> Result<CronJob> {
         let mut tx = self.write().await?;
+        own_project(&mut tx, new.org, Some(new.project)).await?;
+        own_agent(&mut tx, new.org, new.agent).await?;
         let row = sql(
             "INSERT INTO cron_jobs (org_id, project_id, agent_id, name, expression, timezone, \
              is_active, body, next_run_at, created_by, created_at, updated_at) \
@@ -85,6 +87,8 @@ impl Schedules for Database {
 
     async fn update_cron_job(&self, id: CronJobId, job: NewCronJob, now: Timestamp) -> Result<()> {
         let mut tx = self.write().await?;
+        own_project(&mut tx, job.org, Some(job.project)).await?;
+        own_agent(&mut tx, job.org, job.agent).await?;
         let rows = sql(
             "UPDATE cron_jobs SET project_id = $1, agent_id = $2, name = $3, expression = $4, \
              timezone = $5, is_active = $6, body = $7, next_run_at = $8, updated_at = $9 \

@@ -99,19 +99,15 @@ impl Folders for Database {
                         );
                     }
                     Some(parent) => {
-                        // Directly below: the rest of the path has no further level.
+                        // Directly below: the rest of the path has no further level. No LIKE: it has
+                        // wildcards, and ignores case on one of the databases.
                         let prefix = format!("{parent}.");
-                        let rest = i64::try_from(prefix.chars().count() + 1).unwrap_or(i64::MAX);
-                        query.push(" AND f.path LIKE ").push_bind(format!(
-                            "{}%",
-                            prefix
-                                .replace('\\', "\\\\")
-                                .replace('%', "\\%")
-                                .replace('_', "\\_")
-                        ));
-                        query.push(" ESCAPE '\\' AND ").either("instr", "strpos");
-                        query.push("(substr(f.path, CAST(").push_bind(rest);
-                        query.push(" AS INTEGER)), '.') = 0");
+                        let length = i64::try_from(prefix.chars().count()).unwrap_or(i64::MAX);
+                        query.push(" AND substr(f.path, 1, CAST(").push_bind(length);
+                        query.push(" AS INTEGER)) = ").push_bind(prefix);
+                        query.push(" AND ").either("instr", "strpos");
+                        query.push("(substr(f.path, CAST(").push_bind(length);
+                        query.push(" AS INTEGER) + 1), '.') = 0");
                     }
                 }
                 if let Some(text) = &filter.search {

@@ -2,7 +2,7 @@ use async_trait::async_trait;
 use ringdown_domain::{KeyId, Timestamp};
 
 use super::Database;
-use super::rows::{changed, corrupt, limit, parsed, taken};
+use super::rows::{changed, corrupt, limit, own_project, parsed, taken};
 use crate::sql::{Row, Session, Sql, sql};
 use crate::{ApiKeyRecord, Keys, NewApiKey, Principal, Result, Role, Scope};
 
@@ -74,6 +74,7 @@ fn in_scope(query: &mut Sql, scope: Scope) {
 impl Keys for Database {
     async fn add_api_key(&self, key: NewApiKey, now: Timestamp) -> Result<ApiKeyRecord> {
         let mut tx = self.write().await?;
+        own_project(&mut tx, key.scope.org, key.scope.project).await?;
         let added = insert_key(&mut tx, &key, now).await?;
         tx.commit().await?;
         Ok(added)

@@ -43,6 +43,13 @@ static POSTGRES: sqlx::migrate::Migrator = sqlx::migrate!("migrations/postgres")
 /// Longest wait for a connection.
 const ACQUIRE: Duration = Duration::from_secs(10);
 
+/// Longest statement on PostgreSQL, and longest pause inside a transaction: a process that is gone
+/// without a word holds its locks no longer than this.
+const STATEMENT: &str = "60s";
+
+/// Longest wait for a lock on PostgreSQL.
+const LOCK: &str = "20s";
+
 /// The platform's database. Every accepted write is on disk before it is acknowledged, so that no run is
 /// lost when the process or the machine dies. Cheap to clone; clones share the connections.
 #[derive(Clone, Debug)]
@@ -103,12 +110,25 @@ impl Database {
     /// version.
     pub async fn postgres(url: &str, connections: u32) -> Result<Self> {
         let options: PgConnectOptions = url.parse()?;
+        let options = options.application_name("ringdown");
+        // Migrating may take as long as it has to.
+        let migrating = PgPoolOptions::new()
+            .max_connections(1)
+            .acquire_timeout(ACQUIRE)
+            .connect_with(options.clone())
+            .await?;
+        POSTGRES.run(&migrating).await?;
+        migrating.close().await;
+        let options = options.options([
+            ("statement_timeout", STATEMENT),
+            ("lock_timeout", LOCK),
+            ("idle_in_transaction_session_timeout", STATEMENT),
+        ]);
         let pool = PgPoolOptions::new()
             .max_connections(connections)
             .acquire_timeout(ACQUIRE)
-            .connect_with(options.application_name("ringdown"))
+            .connect_with(options)
             .await?;
-        POSTGRES.run(&pool).await?;
         Ok(Self(Pools::Postgres(pool)))
     }
 

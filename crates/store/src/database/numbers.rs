@@ -1,7 +1,9 @@
 use async_trait::async_trait;
 use ringdown_domain::{E164, PhoneNumberId, Timestamp};
 
-use super::rows::{Count, not_found, page, parsed, unsigned, within, within_or_shared};
+use super::rows::{
+    Count, not_found, own_project, page, parsed, unsigned, within, within_or_shared,
+};
 use super::secrets::{forget_secrets, write_secrets};
 use super::{Database, lock};
 use crate::sql::{Row, sql};
@@ -35,6 +37,7 @@ fn phone_number(row: &Row) -> Result<PhoneNumber> {
 impl Numbers for Database {
     async fn add_phone_number(&self, new: NewPhoneNumber, now: Timestamp) -> Result<PhoneNumber> {
         let mut tx = self.write().await?;
+        own_project(&mut tx, new.scope.org, new.scope.project).await?;
         let inserted = sql(
             "INSERT INTO phone_numbers (org_id, project_id, number, name, provider, provider_id, \
              sms_enabled, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8) \
@@ -57,10 +60,11 @@ impl Numbers for Database {
             });
         };
         let id: PhoneNumberId = inserted.id("id")?;
-        let mut give =
-            sql("UPDATE scenarios SET phone_number_id = $1 WHERE phone_number_id IS NULL AND ")
-                .bind(id.0);
+        let mut give = sql("UPDATE scenarios SET phone_number_id = $1 WHERE id IN (\
+             SELECT id FROM scenarios WHERE phone_number_id IS NULL AND ")
+        .bind(id.0);
         within(&mut give, "", new.scope);
+        give.push(" ORDER BY id").locked("scenarios").push(")");
         give.run(&mut tx).await?;
         let owner = SecretOwner::PhoneNumber(id);
         write_secrets(&mut tx, new.scope.org, owner, &new.secrets, now).await?;

@@ -2,7 +2,7 @@ use async_trait::async_trait;
 use ringdown_domain::{PersonalityId, ProjectId, Timestamp};
 
 use super::Database;
-use super::rows::{changed, from_json, not_found, to_json, within};
+use super::rows::{changed, from_json, not_found, own_project, to_json, within};
 use crate::sql::{Row, sql};
 use crate::{NewPersonality, Personalities, Personality, Result, Scope};
 
@@ -23,6 +23,7 @@ fn personality(row: &Row) -> Result<Personality> {
 impl Personalities for Database {
     async fn create_personality(&self, new: NewPersonality, now: Timestamp) -> Result<Personality> {
         let mut tx = self.write().await?;
+        own_project(&mut tx, new.org, Some(new.project)).await?;
         let row = sql(
             "INSERT INTO personalities (org_id, project_id, name, language, body, created_at, \
              updated_at) VALUES ($1, $2, $3, $4, $5, $6, $6) RETURNING *",
@@ -63,6 +64,7 @@ impl Personalities for Database {
 
     async fn update_personality(&self, changed_to: &Personality, now: Timestamp) -> Result<()> {
         let mut tx = self.write().await?;
+        own_project(&mut tx, changed_to.org, Some(changed_to.project)).await?;
         let rows = sql(
             "UPDATE personalities SET project_id = $1, name = $2, language = $3, body = $4, \
              updated_at = $5 WHERE org_id = $6 AND id = $7",

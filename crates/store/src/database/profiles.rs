@@ -2,7 +2,10 @@ use async_trait::async_trait;
 use ringdown_domain::{TestProfileId, Timestamp};
 
 use super::Database;
-use super::rows::{Count, changed, from_json, not_found, page, to_json, within, within_or_shared};
+use super::rows::{
+    Count, changed, from_json, not_found, own_agent, own_project, page, to_json, within,
+    within_or_shared,
+};
 use crate::sql::{Row, sql};
 use crate::{
     Listing, NewTestProfile, Page, Result, Scope, TestProfile, TestProfileFilter, TestProfiles,
@@ -29,6 +32,8 @@ impl TestProfiles for Database {
         now: Timestamp,
     ) -> Result<TestProfile> {
         let mut tx = self.write().await?;
+        own_project(&mut tx, new.org, new.project).await?;
+        own_agent(&mut tx, new.org, new.agent).await?;
         let row = sql(
             "INSERT INTO test_profiles (org_id, project_id, agent_id, name, information, \
              created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $6) RETURNING *",
@@ -81,6 +86,8 @@ impl TestProfiles for Database {
 
     async fn update_test_profile(&self, profile: &TestProfile, now: Timestamp) -> Result<()> {
         let mut tx = self.write().await?;
+        own_project(&mut tx, profile.org, profile.project).await?;
+        own_agent(&mut tx, profile.org, profile.agent).await?;
         let rows = sql(
             "UPDATE test_profiles SET project_id = $1, agent_id = $2, name = $3, \
              information = $4, updated_at = $5 WHERE org_id = $6 AND id = $7",

@@ -130,17 +130,22 @@ impl Retention for Database {
 
     async fn expired_batches(&self, now: Timestamp, limit: u32) -> Result<Vec<Expired>> {
         const DAY: i64 = 24 * 60 * 60 * 1_000_000;
-        let rows = sql(
+        // As long as anybody may keep anything: more days would not fit into a timestamp.
+        const MOST_DAYS: i64 = 36_500;
+        let mut query = sql(
             "SELECT b.org_id, b.id FROM projects p JOIN batches b ON b.project_id = p.id \
              JOIN batch_counts c ON c.result_id = b.id WHERE p.retention_days IS NOT NULL \
-             AND b.state <> 'staging' AND c.updated_at < $1 - p.retention_days * $2 \
-             AND c.in_queue + c.pending + c.in_progress + c.evaluating = 0 ORDER BY b.id LIMIT $3",
+             AND b.state <> 'staging' AND c.updated_at < $1 - $2 * ",
         )
         .bind(now)
         .bind(DAY)
-        .bind(limit)
-        .all(&mut self.read().await?)
-        .await?;
+        .bind(MOST_DAYS)
+        .bind(limit);
+        query.either("min", "least").push(
+            "(p.retention_days, $3) \
+             AND c.in_queue + c.pending + c.in_progress + c.evaluating = 0 ORDER BY b.id LIMIT $4",
+        );
+        let rows = query.all(&mut self.read().await?).await?;
         rows.iter()
             .map(|row| {
                 Ok(Expired {
@@ -157,7 +162,8 @@ impl Retention for Database {
         for statement in [
             "DELETE FROM attempts WHERE id IN (SELECT id FROM attempts WHERE at < $1 \
              AND run_id IS NULL ORDER BY at LIMIT $2)",
-            "DELETE FROM audit_log WHERE id IN (SELECT id FROM audit_log WHERE at < $1 \
+            // The oldest are looked at and no others, so that it takes no longer when none is old enough.
+            "DELETE FROM audit_log WHERE at < $1 AND id IN (SELECT id FROM audit_log \
              ORDER BY id LIMIT $2)",
         ] {
             deleted += sql(statement).bind(before).bind(limit).run(&mut tx).await?;

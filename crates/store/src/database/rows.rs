@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use ringdown_domain::run::{State, Status, Window};
-use ringdown_domain::{CallId, Timestamp};
+use ringdown_domain::{AgentId, CallId, OrganisationId, ProjectId, Timestamp};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -95,6 +95,55 @@ pub(super) fn within_or_shared(query: &mut Sql, table: &str, scope: Scope) {
             " AND ({table}project_id IS NULL OR {table}project_id = "
         ));
         query.push_bind(project.0).push(")");
+    }
+}
+
+/// What is stored in a project has to be in one of its own organisation's.
+pub(super) async fn own_project(
+    on: &mut Session,
+    org: OrganisationId,
+    project: Option<ProjectId>,
+) -> Result<()> {
+    own(
+        on,
+        org,
+        "project",
+        "SELECT 1 FROM projects WHERE org_id = $1 AND id = $2",
+        project.map(|id| id.0),
+    )
+    .await
+}
+
+/// What belongs to an agent has to belong to one of its own organisation's.
+pub(super) async fn own_agent(
+    on: &mut Session,
+    org: OrganisationId,
+    agent: Option<AgentId>,
+) -> Result<()> {
+    own(
+        on,
+        org,
+        "agent",
+        "SELECT 1 FROM agents WHERE org_id = $1 AND id = $2",
+        agent.map(|id| id.0),
+    )
+    .await
+}
+
+async fn own(
+    on: &mut Session,
+    org: OrganisationId,
+    what: &'static str,
+    look_up: &'static str,
+    id: Option<i64>,
+) -> Result<()> {
+    let Some(id) = id else {
+        return Ok(());
+    };
+    let query = crate::sql::sql(look_up).bind(org.0).bind(id);
+    match query.optional(on).await? {
+        Some(_) => Ok(()),
+        None => Err(not_found(what, id)),
     }
 }
 

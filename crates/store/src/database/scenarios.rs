@@ -6,7 +6,7 @@ use super::rows::{
     Count, changed, count, from_json, from_millis, millis, not_found, page, parsed_option, to_json,
     within, within_or_shared,
 };
-use crate::sql::{Row, Session, Sql, sql};
+use crate::sql::{Row, Session, Sql, sql, storable};
 use crate::{
     Error, Listing, NewScenario, Page, Result, Scenario, ScenarioFilter, Scenarios, Scope, TagMatch,
 };
@@ -83,6 +83,11 @@ async fn least_used_number(on: &mut Session, scope: Scope) -> Result<Option<i64>
         .transpose()
 }
 
+/// Tags as both databases can store them.
+fn storable_tags(tags: &[String]) -> Vec<String> {
+    tags.iter().map(|tag| storable(tag)).collect()
+}
+
 async fn insert(on: &mut Session, new: NewScenario, now: Timestamp) -> Result<Scenario> {
     let mut stored = Scenario {
         id: ScenarioId(0),
@@ -93,7 +98,7 @@ async fn insert(on: &mut Session, new: NewScenario, now: Timestamp) -> Result<Sc
         phone_number: new.phone_number,
         number: None,
         test_profile: new.test_profile,
-        tags: new.tags,
+        tags: storable_tags(&new.tags),
         folder_path: new.folder_path,
         first_message: new.first_message,
         max_duration: new.max_duration,
@@ -249,7 +254,7 @@ impl Scenarios for Database {
         .bind(&scenario.name)
         .bind(scenario.phone_number.map(|number| number.0))
         .bind(scenario.test_profile.map(|profile| profile.0))
-        .bind(to_json("evaluator", &scenario.tags)?)
+        .bind(to_json("evaluator", &storable_tags(&scenario.tags))?)
         .bind(&scenario.folder_path)
         .bind(&scenario.first_message)
         .bind(scenario.max_duration.map(millis))
@@ -281,8 +286,9 @@ impl Scenarios for Database {
     ) -> Result<()> {
         const MOST: usize = 100;
         let mut tx = self.write().await?;
+        let tags = storable_tags(tags);
         for mut scenario in all_there(&mut tx, scope, ids).await? {
-            for tag in tags {
+            for tag in &tags {
                 if !scenario.tags.contains(tag) {
                     scenario.tags.push(tag.clone());
                 }

@@ -2,6 +2,7 @@ use async_trait::async_trait;
 use ringdown_domain::{OrganisationId, Timestamp};
 
 use super::Database;
+use super::rows::{not_found, within_or_shared};
 use crate::sql::{Session, sql};
 use crate::{Result, Scope, SecretChange, SecretOwner, Secrets, StoredSecret};
 
@@ -43,23 +44,58 @@ pub(super) async fn forget_secrets(on: &mut Session, owner: SecretOwner) -> Resu
     Ok(())
 }
 
+/// Whether the object that secrets belong to is in a scope, or shared by its organisation.
+async fn is_there(on: &mut Session, scope: Scope, owner: SecretOwner) -> Result<bool> {
+    let (table, id) = match owner {
+        SecretOwner::Organisation(id) => {
+            return Ok(scope == Scope::from(id));
+        }
+        SecretOwner::Project(id) => {
+            if scope.project.is_some_and(|only| only != id) {
+                return Ok(false);
+            }
+            let query = sql("SELECT 1 FROM projects WHERE org_id = $1 AND id = $2");
+            let row = query.bind(scope.org.0).bind(id.0).optional(on).await?;
+            return Ok(row.is_some());
+        }
+        SecretOwner::Agent(id) => ("agents", id.0),
+        SecretOwner::PhoneNumber(id) => ("phone_numbers", id.0),
+    };
+    let mut query = sql("SELECT 1 FROM ");
+    query
+        .push(table)
+        .push(" WHERE id = ")
+        .push_bind(id)
+        .push(" AND ");
+    within_or_shared(&mut query, "", scope);
+    Ok(query.optional(on).await?.is_some())
+}
+
 #[async_trait]
 impl Secrets for Database {
     async fn secret_names(&self, scope: Scope, owner: SecretOwner) -> Result<Vec<String>> {
+        let mut on = self.read().await?;
+        if !is_there(&mut on, scope, owner).await? {
+            return Ok(Vec::new());
+        }
         let rows = sql("SELECT name FROM secrets WHERE owner = $1 AND org_id = $2 ORDER BY name")
             .bind(owner.to_string())
             .bind(scope.org.0)
-            .all(&mut self.read().await?)
+            .all(&mut on)
             .await?;
         rows.iter().map(|row| row.get("name")).collect()
     }
 
     async fn secret(&self, scope: Scope, owner: SecretOwner, name: &str) -> Result<Option<String>> {
+        let mut on = self.read().await?;
+        if !is_there(&mut on, scope, owner).await? {
+            return Ok(None);
+        }
         let row = sql("SELECT sealed FROM secrets WHERE owner = $1 AND name = $2 AND org_id = $3")
             .bind(owner.to_string())
             .bind(name)
             .bind(scope.org.0)
-            .optional(&mut self.read().await?)
+            .optional(&mut on)
             .await?;
         row.map(|row| row.get("sealed")).transpose()
     }
@@ -72,6 +108,9 @@ impl Secrets for Database {
         now: Timestamp,
     ) -> Result<()> {
         let mut tx = self.write().await?;
+        if !is_there(&mut tx, org.into(), owner).await? {
+            return Err(not_found("owner of secrets", owner));
+        }
         write_secrets(&mut tx, org, owner, &changes, now).await?;
         tx.commit().await
     }

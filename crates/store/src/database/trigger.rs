@@ -2,11 +2,11 @@ use std::collections::BTreeSet;
 
 use ringdown_domain::{E164, ResultId, RunId, Timestamp};
 
-use super::rows::{from_json, parsed, to_json};
+use super::rows::{from_json, own_project, parsed, to_json};
 use super::tenancy::lock_organisation;
 use super::{Database, batches};
 use crate::sql::{Session, sql};
-use crate::{Batch, Error, NewBatch, NewTemplate, Result, TriggeredRun, WebhookKind};
+use crate::{Actor, Batch, Error, NewBatch, NewTemplate, Result, TriggeredRun, WebhookKind};
 
 /// Runs stored in one transaction where every other writer has to wait for it.
 const PORTION: usize = 500;
@@ -19,17 +19,49 @@ pub(super) async fn trigger(
     new: NewBatch,
     now: Timestamp,
 ) -> Result<(Batch, Vec<TriggeredRun>)> {
-    let chosen = new.runs.iter().any(|run| run.number.is_none());
+    let mut staged = None;
     // Numbers are chosen and taken in one transaction, or two batches would choose the same ones.
-    let portion = if db.has_one_writer() && !chosen {
-        PORTION
-    } else {
-        usize::MAX
+    let chosen = new.runs.iter().any(|run| run.number.is_none());
+    if !db.has_one_writer() || chosen || new.runs.len() <= PORTION {
+        return store(db, &new, now, usize::MAX, &mut staged).await;
+    }
+    // In a task of its own: whoever asked for it may stop waiting between two portions.
+    let db = db.clone();
+    let work = async move {
+        let stored = store(&db, &new, now, PORTION, &mut staged).await;
+        if let (Err(_), Some(id)) = (&stored, staged)
+            && let Err(error) = remove(&db, id).await
+        {
+            // It stays invisible, and goes when the database is opened the next time.
+            tracing::warn!(batch = %id, %error, "failed to remove a batch that was stored in part");
+        }
+        stored
     };
+    let task = match Actor::current() {
+        Some(actor) => tokio::spawn(actor.scope(work)),
+        None => tokio::spawn(work),
+    };
+    match task.await {
+        Ok(stored) => stored,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_) => Err(sqlx::Error::WorkerCrashed.into()),
+        },
+    }
+}
+
+/// Stores a batch, `portion` runs in each transaction. `staged` is set as long as a part of it is stored.
+async fn store(
+    db: &Database,
+    new: &NewBatch,
+    now: Timestamp,
+    portion: usize,
+    staged: &mut Option<ResultId>,
+) -> Result<(Batch, Vec<TriggeredRun>)> {
     let mut tx = db.write().await?;
-    let id = insert_batch(&mut tx, &new, now).await?;
+    let id = insert_batch(&mut tx, new, now).await?;
     let templates = insert_templates(&mut tx, id, &new.templates).await?;
-    let numbers = numbers(&mut tx, &new).await?;
+    let numbers = numbers(&mut tx, new).await?;
     let mut runs = Vec::with_capacity(new.runs.len());
     let mut left = new.runs.iter().zip(numbers).peekable();
     loop {
@@ -39,7 +71,7 @@ pub(super) async fn trigger(
             let scenario = new.templates.get(run.template).map(|t| t.scenario.0);
             rows.push((template, scenario, run.template, number));
         }
-        let ids = insert_runs(&mut tx, id, &new, &rows, now).await?;
+        let ids = insert_runs(&mut tx, id, new, &rows, now).await?;
         runs.extend(
             ids.into_iter()
                 .zip(rows)
@@ -52,16 +84,19 @@ pub(super) async fn trigger(
         if left.peek().is_none() {
             break;
         }
-        tx.commit().await?;
+        tx.commit_part().await?;
+        *staged = Some(id);
         tx = db.write().await?;
     }
-    publish(&mut tx, id, &new, now).await?;
+    publish(&mut tx, id, new, now).await?;
     let stored = batches::load(&mut tx, id).await?;
     tx.commit().await?;
+    *staged = None;
     Ok((stored, runs))
 }
 
 async fn insert_batch(on: &mut Session, new: &NewBatch, now: Timestamp) -> Result<ResultId> {
+    own_project(on, new.org, Some(new.project)).await?;
     if let Some(idempotency) = &new.idempotency {
         // Two requests with one key wait for each other, so that the second finds the first.
         super::lock(on, &format!("idempotency {} {}", new.org, idempotency.key)).await?;
@@ -157,20 +192,21 @@ async fn numbers(on: &mut Session, new: &NewBatch) -> Result<Vec<E164>> {
 
 async fn free_numbers(on: &mut Session, new: &NewBatch, wanted: usize) -> Result<Vec<E164>> {
     lock_organisation(on, new.org).await?;
+    let taken: BTreeSet<&E164> = new
+        .runs
+        .iter()
+        .filter_map(|run| run.number.as_ref())
+        .collect();
+    let most = wanted.saturating_add(taken.len());
     let rows = sql("SELECT n.number FROM phone_numbers n WHERE n.org_id = $1 \
          AND (n.project_id IS NULL OR n.project_id = $2) AND NOT EXISTS (SELECT 1 FROM runs r \
          WHERE r.number = n.number AND r.status IN ('in_queue', 'pending', 'in_progress')) \
          ORDER BY n.id DESC LIMIT $3")
     .bind(new.org.0)
     .bind(new.project.0)
-    .bind(i64::try_from(wanted).unwrap_or(i64::MAX))
+    .bind(i64::try_from(most).unwrap_or(i64::MAX))
     .all(on)
     .await?;
-    let taken: BTreeSet<&E164> = new
-        .runs
-        .iter()
-        .filter_map(|run| run.number.as_ref())
-        .collect();
     let mut free = Vec::with_capacity(rows.len());
     for row in &rows {
         let number: E164 = parsed("phone number", row.get("number")?)?;
@@ -275,6 +311,19 @@ async fn publish(on: &mut Session, id: ResultId, new: &NewBatch, now: Timestamp)
         .run(on)
         .await?;
     Ok(())
+}
+
+/// Removes one batch that could not be stored whole.
+async fn remove(db: &Database, id: ResultId) -> Result<()> {
+    let mut tx = db.write().await?;
+    for statement in [
+        "DELETE FROM idempotency WHERE result_id IN \
+         (SELECT id FROM batches WHERE id = $1 AND state = 'staging')",
+        "DELETE FROM batches WHERE id = $1 AND state = 'staging'",
+    ] {
+        sql(statement).bind(id.0).run(&mut tx).await?;
+    }
+    tx.commit_part().await
 }
 
 /// Removes batches that a process which died left half-stored, with their idempotency keys.

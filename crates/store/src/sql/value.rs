@@ -9,6 +9,11 @@ pub(crate) enum Value {
     Bytes(Vec<u8>),
 }
 
+/// The text as both databases can store it: PostgreSQL has no U+0000, which a caller may well send.
+pub(crate) fn storable(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
+}
+
 macro_rules! value_from {
     ($($from:ty => $variant:ident, $convert:expr;)*) => {$(
         impl From<$from> for Value {
@@ -33,15 +38,15 @@ value_from! {
     u16 => Int, i64::from;
     Timestamp => Int, Timestamp::as_micros;
     bool => Bool, |value| value;
-    String => Text, |value| value;
-    &str => Text, str::to_owned;
-    &String => Text, String::clone;
+    String => Text, |value| storable(&value);
+    &str => Text, storable;
+    &String => Text, |value| storable(value);
     &E164 => Text, ToString::to_string;
 }
 
 impl From<&Option<String>> for Value {
     fn from(value: &Option<String>) -> Self {
-        Self::Text(value.clone())
+        Self::Text(value.as_deref().map(storable))
     }
 }
 

@@ -1,11 +1,13 @@
 use std::time::Duration;
 
 use ringdown_store::{
-    AgentFilter, Error, Extra, NewAgent, NewPhoneNumber, NewTestProfile, Scenario, ScenarioFilter,
-    TagMatch, TestProfileFilter,
+    AgentFilter, Error, Extra, NewPersonality, NewPhoneNumber, NewTestProfile, Scenario,
+    ScenarioFilter, Scope, TagMatch, TestProfileFilter,
 };
 
-use super::{Db, PAGE, at, cancelled, number, team, transition};
+use super::{
+    Db, PAGE, at, cancelled, hidden, new_agent, new_number, number, refused, team, transition,
+};
 
 fn extra(text: &str) -> Extra {
     let value = serde_json::json!({"note": text, "nested": {"list": [1, 2.5, null]}});
@@ -13,22 +15,17 @@ fn extra(text: &str) -> Extra {
 }
 
 fn missing<T: std::fmt::Debug>(answer: &Result<T, Error>) {
-    assert!(matches!(answer, Err(Error::NotFound { .. })), "{answer:?}");
+    hidden("it", answer);
 }
 
 pub async fn agents_are_kept_whole(db: Db) {
     let team = team(&db, "team").await;
-    let org = team.org.id;
-    let new = NewAgent {
-        org,
-        project: team.project.id,
-        name: "100% O'Brien_\u{1f4de}".to_owned(),
-        inbound: true,
-        contact_number: None,
-        outbound_numbers: vec![number(1), number(2)],
-        dial_route: Some("twilio".to_owned()),
-        extra: extra("kept"),
-    };
+    let org = team.scope();
+    let mut new = new_agent(team.org.id, team.project.id, "100% O'Brien_\u{1f4de}");
+    new.inbound = true;
+    new.outbound_numbers = vec![number(1), number(2)];
+    new.dial_route = Some("twilio".to_owned());
+    new.extra = extra("kept");
     let mut agent = db.create_agent(new, at(3)).await.unwrap();
     assert_eq!(db.agent(org, agent.id).await.unwrap(), agent);
     assert_eq!(agent.extra, extra("kept"));
@@ -49,23 +46,23 @@ pub async fn agents_are_kept_whole(db: Db) {
     agent.contact_number = Some(number(3));
     agent.outbound_numbers.clear();
     agent.extra = extra("changed");
-    db.update_agent(&agent, at(4)).await.unwrap();
+    db.update_agent(&agent, vec![], at(4)).await.unwrap();
     agent.updated_at = at(4);
     assert_eq!(db.agent(org, agent.id).await.unwrap(), agent);
 
     // Its evaluators go with the agent; runs stay as they were.
     let (_, runs) = team.trigger(1, at(5)).await;
-    db.delete_agent(org, team.agent.id).await.unwrap();
+    db.delete_agent(org, team.agent.id, true).await.unwrap();
     missing(&db.agent(org, team.agent.id).await);
     missing(&db.scenario(org, team.scenario.id).await);
-    missing(&db.delete_agent(org, team.agent.id).await);
+    missing(&db.delete_agent(org, team.agent.id, true).await);
     let run = db.run(org, runs[0].id).await.unwrap();
     assert_eq!(run.agent_name, team.agent.name);
 }
 
 pub async fn evaluators_are_kept_whole_and_found_by_tag_and_folder(db: Db) {
     let team = team(&db, "team").await;
-    let org = team.org.id;
+    let org = team.scope();
     let create = async |name: &str, tags: &[&str], folder: Option<&str>| -> Scenario {
         let mut new = team.new_scenario(name);
         new.tags = tags.iter().map(ToString::to_string).collect();
@@ -124,16 +121,16 @@ pub async fn evaluators_are_kept_whole_and_found_by_tag_and_folder(db: Db) {
     db.update_scenario(&changed, at(2)).await.unwrap();
     changed.updated_at = at(2);
     assert_eq!(db.scenario(org, a.id).await.unwrap(), changed);
-    db.delete_scenario(org, a.id).await.unwrap();
+    db.delete_scenarios(org, &[a.id]).await.unwrap();
     missing(&db.scenario(org, a.id).await);
     missing(&db.update_scenario(&changed, at(3)).await);
 }
 
 pub async fn test_profiles_are_kept_whole(db: Db) {
     let team = team(&db, "team").await;
-    let org = team.org.id;
+    let org = team.scope();
     let new = NewTestProfile {
-        org,
+        org: team.org.id,
         project: Some(team.project.id),
         agent: None,
         name: "caller".to_owned(),
@@ -164,15 +161,21 @@ pub async fn test_profiles_are_kept_whole(db: Db) {
 
 pub async fn numbers_are_shared_out_and_kept_while_runs_wait_on_them(db: Db) {
     let (ours, theirs) = (team(&db, "ours").await, team(&db, "theirs").await);
-    let org = ours.org.id;
-    let add = |org, number| {
-        let name = Some("second".to_owned());
-        db.add_phone_number(NewPhoneNumber { org, number, name }, at(1))
+    let org = ours.scope();
+    let add = |scope: Scope, number| {
+        let new = NewPhoneNumber {
+            name: Some("second".to_owned()),
+            provider: "twilio".to_owned(),
+            provider_id: Some("PN1".to_owned()),
+            sms_enabled: true,
+            ..new_number(scope, number)
+        };
+        db.add_phone_number(new, at(1))
     };
     let second = add(org, number(50)).await.unwrap();
     assert_eq!(db.phone_number(org, second.id).await.unwrap(), second);
     for taken in [number(50), ours.number.number.clone()] {
-        let again = add(theirs.org.id, taken).await;
+        let again = add(theirs.scope(), taken).await;
         assert!(matches!(again, Err(Error::Conflict { .. })), "{again:?}");
     }
     // The free number first, then the least used one.
@@ -205,4 +208,139 @@ pub async fn numbers_are_shared_out_and_kept_while_runs_wait_on_them(db: Db) {
     assert_eq!(db.phone_numbers(org, PAGE).await.unwrap().count, 1);
     let named = third.scenario.map(|(id, _)| id);
     assert_eq!(named, Some(ours.scenario.id));
+}
+
+/// What belongs to an agent goes with it only if that is said.
+pub async fn an_agent_is_deleted_alone_only_if_it_is_alone(db: Db) {
+    let team = team(&db, "team").await;
+    let me = team.scope();
+    let fresh = async || {
+        let new = new_agent(team.org.id, team.project.id, "agent");
+        db.create_agent(new, at(0)).await.unwrap().id
+    };
+    let alone = fresh().await;
+    db.delete_agent(me, alone, false).await.unwrap();
+    refused(
+        "an evaluator's",
+        &db.delete_agent(me, team.agent.id, false).await,
+    );
+    let with_job = fresh().await;
+    let mut job = super::projects::cron_job(&team, &team.project);
+    job.agent = Some(with_job);
+    let job = db.create_cron_job(job, at(0)).await.unwrap();
+    refused("a job's", &db.delete_agent(me, with_job, false).await);
+    let with_profile = fresh().await;
+    let profile = NewTestProfile {
+        org: team.org.id,
+        project: Some(team.project.id),
+        agent: Some(with_profile),
+        name: "profile".to_owned(),
+        information: serde_json::json!({}),
+    };
+    let profile = db.create_test_profile(profile, at(0)).await.unwrap();
+    refused(
+        "a profile's",
+        &db.delete_agent(me, with_profile, false).await,
+    );
+    for agent in [team.agent.id, with_job, with_profile] {
+        assert!(db.agent(me, agent).await.is_ok());
+        db.delete_agent(me, agent, true).await.unwrap();
+        missing(&db.agent(me, agent).await);
+    }
+    missing(&db.scenario(me, team.scenario.id).await);
+    missing(&db.cron_job(me, job.id).await);
+    missing(&db.test_profile(me, profile.id).await);
+}
+
+pub async fn personalities_are_kept_whole_and_above_the_built_in_ones(db: Db) {
+    let (ours, theirs) = (team(&db, "ours").await, team(&db, "theirs").await);
+    let me = ours.scope();
+    let create = |name: &str| {
+        let new = NewPersonality {
+            org: ours.org.id,
+            project: ours.project.id,
+            name: name.to_owned(),
+            language: "de".to_owned(),
+            extra: extra(name),
+        };
+        db.create_personality(new, at(1))
+    };
+    let mut first = create("first").await.unwrap();
+    let second = create("second").await.unwrap();
+    assert_eq!((first.id.0, second.id.0), (1_001, 1_002));
+    assert_eq!(db.personality(me, first.id).await.unwrap(), first);
+    let all = db.personalities(me, Some(ours.project.id)).await.unwrap();
+    assert_eq!(all, [first.clone(), second.clone()]);
+    assert!(
+        db.personalities(theirs.scope(), None)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    missing(&db.personality(theirs.scope(), first.id).await);
+    missing(&db.delete_personality(theirs.scope(), first.id).await);
+    first.name = "renamed".to_owned();
+    first.extra = extra("changed");
+    let mut foreign = first.clone();
+    foreign.org = theirs.org.id;
+    missing(&db.update_personality(&foreign, at(2)).await);
+    db.update_personality(&first, at(2)).await.unwrap();
+    first.updated_at = at(2);
+    assert_eq!(db.personality(me, first.id).await.unwrap(), first);
+    db.delete_personality(me, second.id).await.unwrap();
+    missing(&db.personality(me, second.id).await);
+    assert_eq!(
+        create("third").await.unwrap().id.0,
+        1_003,
+        "ids are never used again"
+    );
+}
+
+/// PostgreSQL cannot store U+0000. It is not a reason to refuse a call or to break a list: it is
+/// replaced.
+pub async fn a_text_may_hold_any_character(db: Db) {
+    let team = team(&db, "team").await;
+    let me = team.scope();
+    let odd = "a\0b'\"\\%_?$1\u{1f4de}\n";
+    let shown = odd.replace('\0', "\u{fffd}");
+    let mut new = team.new_scenario(odd);
+    new.tags = vec![odd.to_owned(), "plain".to_owned()];
+    new.folder_path = Some(odd.to_owned());
+    new.extra = extra(odd);
+    let stored = db.create_scenario(new, at(1)).await.unwrap();
+    let read = db.scenario(me, stored.id).await.unwrap();
+    assert_eq!(
+        (read.name.as_str(), read.tags[0].as_str()),
+        (shown.as_str(), shown.as_str())
+    );
+    assert_eq!(read.extra, extra(odd), "JSON may hold it");
+    for tag in [odd, shown.as_str(), "plain"] {
+        let tagged = ScenarioFilter {
+            tags: vec![tag.to_owned()],
+            ..ScenarioFilter::default()
+        };
+        assert_eq!(db.scenarios(me, tagged, PAGE).await.unwrap().count, 1);
+    }
+    assert_eq!(
+        db.tags(me, ScenarioFilter::default()).await.unwrap().len(),
+        2
+    );
+    db.add_tags(me, &[stored.id], &[odd.to_owned(), shown.clone()], at(2))
+        .await
+        .unwrap();
+    assert_eq!(db.scenario(me, stored.id).await.unwrap().tags.len(), 2);
+    let matched = team
+        .arrive(odd, odd, team.number.number.as_str(), at(3))
+        .await;
+    assert!(matched.run.is_none());
+    let rows = db.attempts(me, ringdown_store::AttemptFilter::default(), PAGE);
+    assert_eq!(rows.await.unwrap().rows[0].row.from_raw, shown);
+    let filter = ringdown_store::RunFilter {
+        search: Some(odd.to_owned()),
+        ended_reasons: vec![odd.to_owned()],
+        tags: vec![odd.to_owned()],
+        call: Some(odd.to_owned()),
+        ..ringdown_store::RunFilter::default()
+    };
+    assert_eq!(db.runs(me, filter, PAGE).await.unwrap().count, 0);
 }

@@ -44,7 +44,7 @@ pub async fn an_attempt_written_twice_is_one_row(db: Db) {
     let invite = owned(attempt("a", AttemptKind::Invite, "at_capacity"), org, None);
     db.record_attempt(invite).await.unwrap();
     let rows = db
-        .attempts(org, AttemptFilter::default(), PAGE)
+        .attempts(org.into(), AttemptFilter::default(), PAGE)
         .await
         .unwrap();
     assert_eq!(rows.count, 2);
@@ -67,7 +67,7 @@ pub async fn attempts_are_filtered(db: Db) {
     let dial = owned(attempt("d", AttemptKind::Dial, "placed"), org, Some(run));
     db.record_attempt(dial).await.unwrap();
     let names = async |filter| -> Vec<String> {
-        let rows = db.attempts(org, filter, PAGE).await.unwrap().rows;
+        let rows = db.attempts(org.into(), filter, PAGE).await.unwrap().rows;
         rows.into_iter().map(|row| row.row.attempt_id).collect()
     };
     let all = AttemptFilter {
@@ -142,7 +142,7 @@ pub async fn a_call_refused_without_an_organisation_reaches_the_owner_of_its_num
     full.to = Some(team.number.number.clone());
     db.record_attempt(full).await.unwrap();
     let rows = db
-        .attempts(team.org.id, AttemptFilter::default(), PAGE)
+        .attempts(team.scope(), AttemptFilter::default(), PAGE)
         .await
         .unwrap();
     assert_eq!(rows.count, 1);

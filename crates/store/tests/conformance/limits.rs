@@ -4,9 +4,9 @@ use std::sync::Arc;
 use ringdown_domain::call::EndedReason;
 use ringdown_domain::run::{Effect, Event, Status};
 use ringdown_domain::{ProjectId, ResultId, RunId};
-use ringdown_store::{Error, OutboxRow, Run};
+use ringdown_store::{Entered, Error, Run};
 
-use super::{Db, Team, arrival, at, cancelled, ended, team, transition, whole_outbox};
+use super::{Db, Team, arrival, at, cancelled, ended, entered, team, transition};
 
 /// The most slots ever held at once, by organisation, project and batch. The outbox has every
 /// transition in the order it was committed, so this misses no instant.
@@ -17,7 +17,7 @@ struct Peak {
     batch: HashMap<ResultId, usize>,
 }
 
-fn peak(rows: &[OutboxRow]) -> Peak {
+fn peak(rows: &[Entered]) -> Peak {
     let mut peak = Peak::default();
     let mut holding: HashMap<RunId, &Run> = HashMap::new();
     for row in rows {
@@ -41,12 +41,9 @@ fn peak(rows: &[OutboxRow]) -> Peak {
 pub async fn limits_hold_under_concurrent_admission_matching_and_endings(db: Db) {
     let team = Arc::new(team(&db, "team").await);
     team.limit(Some(6)).await;
-    let mut narrow = db
-        .create_project(team.org.id, "narrow", at(0))
-        .await
-        .unwrap();
+    let mut narrow = team.another_project("narrow").await;
     narrow.parallel_limit = Some(3);
-    db.update_project(&narrow).await.unwrap();
+    db.update_project(&narrow, vec![], at(0)).await.unwrap();
     let mut limited = team.new_batch(20);
     limited.concurrency_limit = Some(2);
     let (limited, mut runs) = db.trigger(limited, at(0)).await.unwrap();
@@ -64,9 +61,9 @@ pub async fn limits_hold_under_concurrent_admission_matching_and_endings(db: Db)
     while let Some(done) = tasks.join_next().await {
         done.unwrap();
     }
-    let left = db.runs_by_id(team.org.id, &runs).await.unwrap();
+    let left = db.runs_by_id(team.scope(), &runs).await.unwrap();
     assert!(left.iter().all(|run| run.status().is_terminal()));
-    let peak = peak(&whole_outbox(&db).await);
+    let peak = peak(&entered(&db).await);
     assert_eq!(peak.organisation, 6, "the limit is used to the full");
     assert_eq!(peak.project[&narrow.id], 3);
     assert_eq!(peak.batch[&limited.id], 2);
@@ -77,7 +74,7 @@ async fn work(team: &Team, runs: &[RunId], task: usize) {
     let db = &team.db;
     for round in 0..100_000 {
         db.admit(team.org.id, at(1)).await.unwrap();
-        let now = db.runs_by_id(team.org.id, runs).await.unwrap();
+        let now = db.runs_by_id(team.scope(), runs).await.unwrap();
         let open: Vec<_> = now.iter().filter(|r| !r.status().is_terminal()).collect();
         if open.is_empty() {
             return;
@@ -141,10 +138,7 @@ pub async fn a_long_queue_does_not_hide_another_project(db: Db) {
     let team = team(&db, "team").await;
     team.limit(Some(2)).await;
     team.trigger(2_100, at(0)).await;
-    let other = db
-        .create_project(team.org.id, "other", at(0))
-        .await
-        .unwrap();
+    let other = team.another_project("other").await;
     let mut batch = team.new_batch(1);
     batch.project = other.id;
     let (_, runs) = db.trigger(batch, at(1)).await.unwrap();

@@ -4,11 +4,13 @@ use ringdown_domain::attempt::Verdict;
 use ringdown_domain::run::{State, Status};
 use ringdown_store::{AttemptFilter, AttemptKind, NewAttempt, Reject};
 
-use super::{Db, PAGE, Team, arrival, at, cancelled, number, team, transition, whole_outbox};
+use super::{
+    Db, PAGE, Team, arrival, at, cancelled, entered, new_number, number, team, transition,
+};
 
 async fn ledger(team: &Team) -> Vec<ringdown_store::Attempt> {
     let filter = AttemptFilter::default();
-    let rows = team.db.attempts(team.org.id, filter, PAGE).await.unwrap();
+    let rows = team.db.attempts(team.scope(), filter, PAGE).await.unwrap();
     rows.rows
 }
 
@@ -34,7 +36,7 @@ pub async fn one_run_is_given_to_exactly_one_of_many_calls(db: Db) {
         }
     }
     assert_eq!(winners.len(), 1, "{winners:?}");
-    let now = db.run(team.org.id, run.id).await.unwrap();
+    let now = team.run(run.id).await;
     assert_eq!(now.call.unwrap().0, winners[0]);
     assert_eq!(now.executed_at, Some(at(1)));
     let rows = ledger(&team).await;
@@ -45,7 +47,7 @@ pub async fn one_run_is_given_to_exactly_one_of_many_calls(db: Db) {
         (matched[0].row.response, matched[0].row.nearest),
         (Some(200), false)
     );
-    let entered = whole_outbox(&db).await;
+    let entered = entered(&db).await;
     let live = entered.iter().filter(|r| r.status == Status::InProgress);
     assert_eq!(live.count(), 1);
 }
@@ -96,7 +98,7 @@ pub async fn a_call_that_was_refused_meanwhile_ends_its_run(db: Db) {
         let late = team.call(name, at(4)).await;
         assert_eq!(late.verdict(), Verdict::AtCapacity, "{name}");
     }
-    let other = db.run(team.org.id, second.id).await.unwrap();
+    let other = team.run(second.id).await;
     assert_eq!(other.status(), Status::Pending);
     let rows = ledger(&team).await;
     let row = rows
@@ -133,7 +135,7 @@ pub async fn a_call_gets_no_second_run_when_its_first_is_over(db: Db) {
     let again = team.call("call", at(3)).await;
     assert_eq!(again.verdict(), Verdict::NoPendingRun);
     assert_eq!(again.run.unwrap().id, first.id);
-    let waiting = db.run(team.org.id, second.id).await.unwrap();
+    let waiting = team.run(second.id).await;
     assert_eq!(waiting.status(), Status::Pending);
     let other = team.call("other", at(4)).await;
     assert_eq!(other.run.unwrap().id, second.id);
@@ -181,7 +183,7 @@ pub async fn every_refusal_is_explained_in_the_ledger(db: Db) {
     let late = expect("late", caller.as_str(), 302, Verdict::TooLate).await;
     assert_eq!(late.run, Some(runs[0].id));
     assert_eq!(
-        db.run(team.org.id, runs[0].id).await.unwrap().status(),
+        team.run(runs[0].id).await.status(),
         Status::Pending,
         "no refusal changes the run"
     );
@@ -190,11 +192,7 @@ pub async fn every_refusal_is_explained_in_the_ledger(db: Db) {
 /// A call to the wrong number is explained with the run it was meant for.
 pub async fn a_call_to_the_wrong_number_names_the_run_it_was_meant_for(db: Db) {
     let team = team(&db, "team").await;
-    let new = ringdown_store::NewPhoneNumber {
-        org: team.org.id,
-        number: number(77),
-        name: None,
-    };
+    let new = new_number(team.org.id, number(77));
     let other = db.add_phone_number(new, at(0)).await.unwrap();
     let run = team.pending(at(0)).await;
     let caller = team.caller();
@@ -252,7 +250,7 @@ pub async fn a_silent_project_sends_no_response(db: Db) {
     let team = team(&db, "team").await;
     let mut project = team.project.clone();
     project.reject = Reject::Silent;
-    db.update_project(&project).await.unwrap();
+    db.update_project(&project, vec![], at(0)).await.unwrap();
     let run = team.pending(at(0)).await;
     let to = team.number.number.clone();
     let refused = team
@@ -263,7 +261,7 @@ pub async fn a_silent_project_sends_no_response(db: Db) {
     let matched = team.call("right", at(2)).await;
     assert_eq!(matched.verdict(), Verdict::Matched);
     assert_eq!(ledger(&team).await[0].row.response, Some(200));
-    let state = db.run(team.org.id, run.id).await.unwrap().state;
+    let state = team.run(run.id).await.state;
     assert!(matches!(state, State::InProgress { .. }), "{state:?}");
 }
 

@@ -1,11 +1,26 @@
-//! What every [`Store`] has to do, whatever database is behind it. Each check gets an empty store.
+//! What a [`Store`] has to do, whatever database is behind it. Each check gets an empty store. The list of
+//! checks is [`every_check`], so that no database can be left out of one.
 
+pub mod audit;
+pub mod batches;
 pub mod catalogue;
+pub mod checks;
+pub mod counts;
+pub mod filters;
+pub mod folders;
+pub mod keys;
 pub mod ledger;
 pub mod limits;
 pub mod matching;
+pub mod outbox;
+pub mod projects;
+pub mod retention;
 pub mod runs;
+pub mod schedules;
+pub mod secrets;
+pub mod tags;
 pub mod tenancy;
+pub mod webhooks;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -14,11 +29,11 @@ use std::time::Duration;
 use ringdown_domain::call::EndedReason;
 use ringdown_domain::matching::IncomingCall;
 use ringdown_domain::run::Event;
-use ringdown_domain::{CallId, E164, RunId, Timestamp};
+use ringdown_domain::{CallId, E164, OrganisationId, ProjectId, RunId, Timestamp};
 use ringdown_store::{
-    Agent, Arrival, Batch, Error, Extra, Matched, NewAgent, NewBatch, NewOrganisation,
-    NewPhoneNumber, NewRun, NewScenario, Organisation, Page, PhoneNumber, Project, Run, RunPatch,
-    Scenario, Script, Store, Transition,
+    Agent, Announcement, Arrival, Batch, Entered, Error, Extra, Matched, NewAgent, NewBatch,
+    NewOrganisation, NewPhoneNumber, NewRun, NewScenario, NewTemplate, Organisation, Page,
+    PhoneNumber, Project, Run, RunPatch, Scenario, Scope, Script, Store, Transition, TriggeredRun,
 };
 
 pub type Db = Arc<dyn Store>;
@@ -60,25 +75,14 @@ pub async fn team(db: &Db, slug: &str) -> Team {
         name: slug.to_owned(),
         parallel_limit: None,
         key_sha256: key,
-        admin: false,
+        operator: false,
     };
     let (org, project) = db.create_organisation(new, at(0)).await.unwrap();
-    let new = NewAgent {
-        org: org.id,
-        project: project.id,
-        name: format!("{slug} agent"),
-        inbound: false,
-        contact_number: Some(number(1_000 + index)),
-        outbound_numbers: vec![],
-        dial_route: None,
-        extra: Extra::new(),
-    };
+    let name = format!("{slug} agent");
+    let mut new = new_agent(org.id, project.id, &name);
+    new.contact_number = Some(number(1_000 + index));
     let agent = db.create_agent(new, at(0)).await.unwrap();
-    let new = NewPhoneNumber {
-        org: org.id,
-        number: number(9_000_000 + index),
-        name: None,
-    };
+    let new = new_number(org.id, number(9_000_000 + index));
     let number = db.add_phone_number(new, at(0)).await.unwrap();
     let mut team = Team {
         db: Arc::clone(db),
@@ -114,7 +118,37 @@ fn placeholder(org: &Organisation, project: &Project, agent: &Agent) -> Scenario
     }
 }
 
+pub fn new_agent(org: OrganisationId, project: ProjectId, name: &str) -> NewAgent {
+    NewAgent {
+        org,
+        project,
+        name: name.to_owned(),
+        inbound: false,
+        contact_number: None,
+        outbound_numbers: vec![],
+        dial_route: None,
+        extra: Extra::new(),
+        secrets: vec![],
+    }
+}
+
+pub fn new_number(scope: impl Into<Scope>, number: E164) -> NewPhoneNumber {
+    NewPhoneNumber {
+        scope: scope.into(),
+        number,
+        name: None,
+        provider: "own".to_owned(),
+        provider_id: None,
+        sms_enabled: false,
+        secrets: vec![],
+    }
+}
+
 impl Team {
+    pub fn scope(&self) -> Scope {
+        self.org.id.into()
+    }
+
     pub fn caller(&self) -> E164 {
         self.agent.contact_number.clone().unwrap()
     }
@@ -135,13 +169,12 @@ impl Team {
         }
     }
 
-    pub fn new_run(&self) -> NewRun {
-        NewRun {
+    pub fn new_template(&self) -> NewTemplate {
+        NewTemplate {
             scenario: self.scenario.id,
             scenario_name: self.scenario.name.clone(),
-            number: self.number.number.clone(),
-            caller_ids: vec![self.caller()],
-            dial_route: Some("route".to_owned()),
+            personality: None,
+            personality_name: String::new(),
             test_profile: None,
             script: Script {
                 first_message: "hello".to_owned(),
@@ -156,6 +189,13 @@ impl Team {
         }
     }
 
+    pub fn new_run(&self) -> NewRun {
+        NewRun {
+            template: 0,
+            number: Some(self.number.number.clone()),
+        }
+    }
+
     pub fn new_batch(&self, runs: usize) -> NewBatch {
         NewBatch {
             org: self.org.id,
@@ -165,19 +205,35 @@ impl Team {
             name: "batch".to_owned(),
             concurrency_limit: None,
             settings: serde_json::json!({"frequency": 1}),
+            caller_ids: vec![self.caller()],
+            dial_route: Some("route".to_owned()),
+            gated: false,
+            cron_job: None,
+            idempotency: None,
+            templates: vec![self.new_template()],
             runs: vec![self.new_run(); runs],
         }
     }
 
-    pub async fn trigger(&self, runs: usize, now: Timestamp) -> (Batch, Vec<Run>) {
+    pub async fn trigger(&self, runs: usize, now: Timestamp) -> (Batch, Vec<TriggeredRun>) {
         self.db.trigger(self.new_batch(runs), now).await.unwrap()
+    }
+
+    /// A second project of the team's.
+    pub async fn another_project(&self, name: &str) -> Project {
+        let new = Project::new(self.org.id, name);
+        self.db.create_project(new, vec![], at(0)).await.unwrap()
+    }
+
+    pub async fn run(&self, id: RunId) -> Run {
+        self.db.run(self.scope(), id).await.unwrap()
     }
 
     /// One run that is pending since `now`.
     pub async fn pending(&self, now: Timestamp) -> Run {
         let (_, runs) = self.trigger(1, now).await;
         self.db.admit(self.org.id, now).await.unwrap();
-        self.db.run(self.org.id, runs[0].id).await.unwrap()
+        self.run(runs[0].id).await
     }
 
     pub async fn limit(&self, limit: Option<u32>) {
@@ -242,4 +298,28 @@ pub fn cancelled() -> Event {
 /// Every outbox row there is, in order.
 pub async fn whole_outbox(db: &Db) -> Vec<ringdown_store::OutboxRow> {
     db.outbox(1_000_000).await.unwrap()
+}
+
+/// Every transition in the outbox, in order; without the batches that were accepted.
+pub async fn entered(db: &Db) -> Vec<Entered> {
+    let rows = whole_outbox(db).await.into_iter();
+    rows.filter_map(|row| match row.event {
+        Announcement::Accepted(_) => None,
+        Announcement::Entered(entered) => Some(*entered),
+    })
+    .collect()
+}
+
+pub fn hidden<T: std::fmt::Debug>(what: &str, answer: &Result<T, Error>) {
+    assert!(
+        matches!(answer, Err(Error::NotFound { .. })),
+        "{what}: {answer:?}"
+    );
+}
+
+pub fn refused<T: std::fmt::Debug>(what: &str, answer: &Result<T, Error>) {
+    assert!(
+        matches!(answer, Err(Error::Conflict { .. })),
+        "{what}: {answer:?}"
+    );
 }

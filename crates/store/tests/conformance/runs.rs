@@ -3,7 +3,7 @@ use std::time::Duration;
 use ringdown_domain::call::EndedReason;
 use ringdown_domain::run::{Event, Status, Window};
 use ringdown_domain::{CallId, RunId};
-use ringdown_store::{Error, Page, ProfileSnapshot, RunFilter, RunPatch};
+use ringdown_store::{BatchFilter, Error, Page, ProfileSnapshot, RunFilter, RunPatch};
 
 use super::{Db, PAGE, at, cancelled, ended, team, transition, whole_outbox};
 
@@ -11,17 +11,24 @@ use super::{Db, PAGE, at, cancelled, ended, team, transition, whole_outbox};
 pub async fn a_run_goes_from_trigger_to_score(db: Db) {
     let team = team(&db, "team").await;
     let mut batch = team.new_batch(1);
-    batch.runs[0].test_profile = Some(ProfileSnapshot {
+    batch.templates[0].test_profile = Some(ProfileSnapshot {
         id: 5,
         name: "caller".to_owned(),
         information: serde_json::json!({"name": "Zo\u{eb} \u{1f4de}", "n": [1, null]}),
     });
     let (stored, runs) = db.trigger(batch.clone(), at(0)).await.unwrap();
     let id = runs[0].id;
-    assert_eq!((runs[0].seq, runs[0].status()), (1, Status::InQueue));
-    assert_eq!(runs[0].test_profile, batch.runs[0].test_profile);
-    assert_eq!(runs[0].script, batch.runs[0].script);
-    assert_eq!(db.batch(team.org.id, stored.id).await.unwrap(), stored);
+    assert_eq!(
+        (runs[0].template, &runs[0].number),
+        (0, &team.number.number)
+    );
+    let queued = team.run(id).await;
+    assert_eq!((queued.seq, queued.status()), (1, Status::InQueue));
+    assert_eq!(queued.test_profile, batch.templates[0].test_profile);
+    assert_eq!(queued.script, batch.templates[0].script);
+    assert_eq!(queued.caller_ids, batch.caller_ids);
+    assert_eq!(queued.dial_route, batch.dial_route);
+    assert_eq!(db.batch(team.scope(), stored.id).await.unwrap(), stored);
     assert_eq!(stored.settings, batch.settings);
 
     let pending = db.admit(team.org.id, at(5)).await.unwrap().remove(0);
@@ -32,10 +39,10 @@ pub async fn a_run_goes_from_trigger_to_score(db: Db) {
     assert_eq!((pending.id, pending.window), (id, Some(window)));
     assert_eq!(db.next_deadline().await.unwrap(), Some(at(305)));
     let number = &team.number.number;
-    assert_eq!(db.pending_on(team.org.id, number).await.unwrap(), 1);
+    assert_eq!(db.pending_on(team.scope(), number).await.unwrap(), 1);
 
     team.call("call", at(10)).await;
-    let live = db.run(team.org.id, id).await.unwrap();
+    let live = team.run(id).await;
     assert_eq!(live.executed_at, Some(at(10)));
     assert_eq!(live.call, Some(CallId("call".to_owned())));
     // 60 s of the script and the grace of the state machine.
@@ -52,14 +59,14 @@ pub async fn a_run_goes_from_trigger_to_score(db: Db) {
         recording: Some("recordings/1.wav".to_owned()),
         ..RunPatch::default()
     };
-    db.patch_run(id, patch).await.unwrap();
+    db.patch_run(id, patch, at(23)).await.unwrap();
     let patch = RunPatch {
         score: Some(serde_json::json!({"latency": 0.25})),
         ..RunPatch::default()
     };
     let scored = Event::Scored { success: true };
     let done = db.transition(id, scored, patch, at(30)).await.unwrap().run;
-    assert_eq!(done, db.run(team.org.id, id).await.unwrap());
+    assert_eq!(done, team.run(id).await);
     assert_eq!(done, db.run_unscoped(id).await.unwrap());
     assert_eq!((done.success(), done.error_message()), (Some(true), None));
     assert_eq!(done.duration, Some(Duration::from_millis(12_345)));
@@ -69,7 +76,7 @@ pub async fn a_run_goes_from_trigger_to_score(db: Db) {
     assert_eq!((done.seq, done.window), (5, Some(window)));
     assert_eq!((done.created_at, done.updated_at), (at(0), at(30)));
     assert_eq!(db.next_deadline().await.unwrap(), None);
-    let batch = db.batch(team.org.id, stored.id).await.unwrap();
+    let batch = db.batch(team.scope(), stored.id).await.unwrap();
     assert_eq!(batch.updated_at, at(30));
 }
 
@@ -91,7 +98,7 @@ pub async fn an_illegal_transition_changes_nothing(db: Db) {
     ];
     let mut refused = 0;
     for step in 0..=path.len() {
-        let before = db.run(team.org.id, id).await.unwrap();
+        let before = team.run(id).await;
         let outbox = whole_outbox(&db).await.len();
         let misfits = path.iter().enumerate().filter(|(index, _)| *index != step);
         let more = [
@@ -110,7 +117,7 @@ pub async fn an_illegal_transition_changes_nothing(db: Db) {
             assert!(matches!(answer, Err(Error::Illegal(_))), "{event:?}");
             refused += 1;
         }
-        assert_eq!(db.run(team.org.id, id).await.unwrap(), before);
+        assert_eq!(team.run(id).await, before);
         assert_eq!(whole_outbox(&db).await.len(), outbox);
         if let Some(event) = path.get(step) {
             transition(&db, id, event.clone(), at(1)).await.unwrap();
@@ -121,56 +128,13 @@ pub async fn an_illegal_transition_changes_nothing(db: Db) {
     assert!(matches!(terminal, Err(Error::Illegal(_))));
     for missing in [
         transition(&db, RunId(999), cancelled(), at(2)).await.err(),
-        db.patch_run(RunId(999), RunPatch::default()).await.err(),
+        db.patch_run(RunId(999), RunPatch::default(), at(2))
+            .await
+            .err(),
         db.run_unscoped(RunId(999)).await.err(),
     ] {
         assert!(matches!(missing, Some(Error::NotFound { .. })));
     }
-}
-
-/// Rows come in the order of the transitions, a run's `seq` has no gap, and only what was published
-/// is forgotten.
-pub async fn the_outbox_keeps_the_order_and_forgets_only_what_was_published(db: Db) {
-    let team = team(&db, "team").await;
-    let (_, runs) = team.trigger(3, at(0)).await;
-    db.admit(team.org.id, at(1)).await.unwrap();
-    team.call("call", at(2)).await;
-    transition(&db, runs[0].id, cancelled(), at(3))
-        .await
-        .unwrap();
-    let rows = whole_outbox(&db).await;
-    let seen: Vec<_> = rows.iter().map(|r| (r.run.id, r.seq, r.status)).collect();
-    let [a, b, c] = [runs[0].id, runs[1].id, runs[2].id];
-    assert_eq!(
-        seen,
-        [
-            (a, 1, Status::InQueue),
-            (b, 1, Status::InQueue),
-            (c, 1, Status::InQueue),
-            (a, 2, Status::Pending),
-            (b, 2, Status::Pending),
-            (c, 2, Status::Pending),
-            (a, 3, Status::InProgress),
-            (a, 4, Status::Cancelled),
-        ]
-    );
-    assert!(rows.is_sorted_by_key(|row| row.id));
-    // A row says what was true then, not what is true now.
-    assert_eq!((rows[0].window, rows[3].at), (None, at(1)));
-    assert_eq!(rows[7].error_message.as_deref(), Some("by a user"));
-    assert_eq!(rows[3].error_message, None);
-
-    let first = db.outbox(4).await.unwrap();
-    assert_eq!(first.len(), 4);
-    db.outbox_published(first[3].id).await.unwrap();
-    db.outbox_published(first[3].id).await.unwrap();
-    let rest = whole_outbox(&db).await;
-    assert_eq!(rest.len(), 4);
-    assert_eq!(rest[0].id, rows[4].id);
-    db.outbox_published(rows[7].id).await.unwrap();
-    transition(&db, b, cancelled(), at(4)).await.unwrap();
-    let after = whole_outbox(&db).await;
-    assert!(after[0].id > rows[7].id, "positions are never used again");
 }
 
 pub async fn overdue_runs_come_most_overdue_first(db: Db) {
@@ -195,7 +159,7 @@ pub async fn overdue_runs_come_most_overdue_first(db: Db) {
     };
     transition(&db, runs[1].id, closed, at(20)).await.unwrap();
     assert_eq!(overdue(20, 10).await, [runs[2].id]);
-    let run = db.run(team.org.id, runs[1].id).await.unwrap();
+    let run = team.run(runs[1].id).await;
     assert_eq!(run.error_message(), Some("no call arrived"));
 }
 
@@ -207,7 +171,7 @@ pub async fn runs_are_listed_newest_first_in_pages_and_by_id_in_the_order_asked(
     let ids = |rows: &[ringdown_store::Run]| rows.iter().map(|r| r.id).collect::<Vec<_>>();
     let list = async |filter, number, size| {
         let page = Page { number, size };
-        let rows = db.runs(team.org.id, filter, page).await.unwrap();
+        let rows = db.runs(team.scope(), filter, page).await.unwrap();
         (rows.count, ids(&rows.rows))
     };
     let all = RunFilter::default();
@@ -226,10 +190,81 @@ pub async fn runs_are_listed_newest_first_in_pages_and_by_id_in_the_order_asked(
     };
     assert_eq!(list(over, 1, 9).await, (1, vec![b[0].id]));
     let asked = [b[0].id, RunId(999), a[2].id, a[0].id];
-    let found = db.runs_by_id(team.org.id, &asked).await.unwrap();
+    let found = db.runs_by_id(team.scope(), &asked).await.unwrap();
     assert_eq!(ids(&found), [b[0].id, a[2].id, a[0].id]);
-    assert!(db.runs_by_id(team.org.id, &[]).await.unwrap().is_empty());
-    let batches = db.batches(team.org.id, None, PAGE).await.unwrap();
+    assert!(db.runs_by_id(team.scope(), &[]).await.unwrap().is_empty());
+    let batches = db
+        .batches(team.scope(), BatchFilter::default(), PAGE)
+        .await
+        .unwrap();
     let order: Vec<_> = batches.rows.iter().map(|batch| batch.id).collect();
     assert_eq!((batches.count, order), (2, vec![second.id, first.id]));
+}
+
+/// Whatever a reader of a run could see change, its version tells.
+pub async fn every_change_of_a_run_grows_its_version(db: Db) {
+    let team = team(&db, "team").await;
+    let (batch, runs) = team.trigger(2, at(0)).await;
+    let (id, other) = (runs[0].id, runs[1].id);
+    let versions = async || {
+        let found = db.versions(team.scope(), &[id, RunId(999), other]).await;
+        let mut found = found.unwrap();
+        found.sort();
+        found
+    };
+    let mut before = versions().await;
+    assert_eq!(before, [(id, 1), (other, 1)]);
+    let notes = serde_json::json!({"comment": "odd"});
+    let notes = notes.as_object().unwrap().clone();
+    for step in 0..4 {
+        match step {
+            0 => drop(db.admit(team.org.id, at(1)).await.unwrap()),
+            1 => drop(transition(&db, id, cancelled(), at(2)).await.unwrap()),
+            2 => {
+                let patch = RunPatch {
+                    notes: Some(notes.clone()),
+                    ..RunPatch::default()
+                };
+                db.patch_run(id, patch, at(3)).await.unwrap();
+            }
+            _ => db
+                .rename_batch(team.scope(), batch.id, "new")
+                .await
+                .unwrap(),
+        }
+        let after = versions().await;
+        assert_eq!(after[0].1, before[0].1 + 1, "step {step}");
+        before = after;
+    }
+    let run = team.run(id).await;
+    assert_eq!(
+        (run.version, run.seq),
+        (5, 3),
+        "only transitions have a seq"
+    );
+    assert_eq!((run.notes, run.result_name.as_str()), (notes, "new"));
+    assert!(db.versions(team.scope(), &[]).await.unwrap().is_empty());
+
+    // A batch is renamed while its runs go on: no change is lost, none waits for ever.
+    let (batch, runs) = team.trigger(20, at(4)).await;
+    let mut tasks = tokio::task::JoinSet::new();
+    for run in &runs {
+        let (db, id) = (std::sync::Arc::clone(&db), run.id);
+        tasks.spawn(async move {
+            transition(&db, id, cancelled(), at(5)).await.unwrap();
+        });
+    }
+    for name in 0..10 {
+        let (db, scope) = (std::sync::Arc::clone(&db), team.scope());
+        tasks.spawn(async move {
+            let name = name.to_string();
+            db.rename_batch(scope, batch.id, &name).await.unwrap();
+        });
+    }
+    while let Some(done) = tasks.join_next().await {
+        done.unwrap();
+    }
+    for run in runs {
+        assert_eq!(team.run(run.id).await.version, 1 + 1 + 10);
+    }
 }
