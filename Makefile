@@ -19,6 +19,10 @@ build: ## Build the optimised binary, target/release/ringdown
 test: tools-test lint ## Everything CI runs: format, lints, licences, every test
 	scripts/with-postgres.sh cargo nextest run --locked --workspace
 
+.PHONY: bench
+bench: tools-test ## Measure the platform on both databases (about ten minutes)
+	scripts/with-postgres.sh cargo run --locked --release --package ringdown-bench -- $(BENCH)
+
 .PHONY: ci
 ci: test ## Exactly what CI runs
 

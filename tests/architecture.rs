@@ -19,6 +19,12 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("vault", &[]),
     ("cron", &["domain"]),
     ("testkit", &[]),
+    (
+        "bench",
+        &[
+            "testkit", "rest", "platform", "egress", "vault", "store", "bus",
+        ],
+    ),
     ("suite", &["domain"]),
     ("webhook", &["egress", "vault", "api", "store", "domain"]),
     ("proto", &["domain"]),

@@ -1,0 +1,59 @@
+//! `make bench`: how fast the platform is, measured over real sockets on this machine.
+//!
+//! Contract: every number is measured in this run. Speeds are given beside a named peer that answers the
+//! same bytes to the same client without doing anything for them, and as growth between a small and a
+//! large amount of data, because absolute numbers say more of the machine than of the product.
+//!
+//! Refuses: to be a test. It fails only if something cannot be measured.
+
+mod accept;
+mod growth;
+mod http;
+mod peer;
+mod polling;
+mod report;
+mod world;
+
+use anyhow::Context as _;
+use clap::Parser;
+
+use report::Report;
+use world::{Kind, World};
+
+/// Measures the platform.
+#[derive(Debug, Parser)]
+struct Options {
+    /// Runs stored for the large end of the growth measurements, a multiple of 10,000.
+    #[arg(long, default_value_t = 1_000_000)]
+    runs: usize,
+    /// Seconds that clients poll.
+    #[arg(long, default_value_t = 10)]
+    seconds: u64,
+    /// Databases to measure.
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Kind::Sqlite, Kind::Postgres])]
+    databases: Vec<Kind>,
+    /// Write the results as JSON here.
+    #[arg(long)]
+    json: Option<std::path::PathBuf>,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let options = Options::parse();
+    let mut report = Report::default();
+    for kind in &options.databases {
+        eprintln!("{kind}: starting");
+        let world = World::start(*kind)
+            .await
+            .with_context(|| format!("failed to start a platform on {kind}"))?;
+        accept::measure(&world, &mut report).await?;
+        polling::measure(&world, options.seconds, &mut report).await?;
+        growth::measure(&world, options.runs, &mut report).await?;
+        world.stop().await?;
+    }
+    report.print();
+    if let Some(path) = &options.json {
+        std::fs::write(path, serde_json::to_vec_pretty(&report)?)?;
+    }
+    Ok(())
+}
