@@ -6,8 +6,10 @@
     clippy::indexing_slicing
 )]
 
+mod backup;
 mod demo;
 mod dialing;
+mod generated;
 mod interface;
 mod lifecycle;
 mod limits;
