@@ -1,7 +1,7 @@
 //! PostgreSQL databases. The server is the one that `scripts/with-postgres.sh` starts.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -89,7 +89,7 @@ impl Drop for Fresh {
     fn drop(&mut self) {
         if !self.dropped {
             // The test has failed. Should this fail as well, the database goes with its server.
-            let _ = psql(&server(), &drop_statement(&self.name));
+            let _ = psql(&server(), &["-c", &drop_statement(&self.name)]);
         }
     }
 }
@@ -101,9 +101,19 @@ impl Drop for Fresh {
 /// What the server said.
 pub async fn query(url: &str, sql: &str) -> Result<String, String> {
     let (url, sql) = (url.to_owned(), sql.to_owned());
-    tokio::task::spawn_blocking(move || psql(&url, &sql))
+    tokio::task::spawn_blocking(move || psql(&url, &["-c", &sql]))
         .await
         .unwrap()
+}
+
+/// Loads a dump into a database.
+///
+/// # Errors
+/// What the server said.
+pub async fn load(url: &str, dump: &Path) -> Result<(), String> {
+    let (url, dump) = (url.to_owned(), dump.display().to_string());
+    let loaded = tokio::task::spawn_blocking(move || psql(&url, &["-f", &dump]));
+    loaded.await.unwrap().map(drop)
 }
 
 fn server() -> String {
@@ -152,10 +162,11 @@ fn program() -> PathBuf {
     found.pop().unwrap_or_else(|| PathBuf::from("psql"))
 }
 
-fn psql(url: &str, sql: &str) -> Result<String, String> {
+fn psql(url: &str, order: &[&str]) -> Result<String, String> {
     let output: Output = Command::new(program())
         .args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d"])
-        .args([url, "-c", sql])
+        .arg(url)
+        .args(order)
         .env("PGCONNECT_TIMEOUT", "30")
         .env("PGOPTIONS", format!("-c statement_timeout={PATIENCE_MS}"))
         .stdin(Stdio::null())
@@ -165,5 +176,5 @@ fn psql(url: &str, sql: &str) -> Result<String, String> {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
     let said = String::from_utf8_lossy(&output.stderr);
-    Err(format!("{sql}: {}", said.trim()))
+    Err(format!("{}: {}", order.join(" "), said.trim()))
 }

@@ -257,7 +257,7 @@ CREATE TABLE runs (
     score TEXT,
     notes TEXT
 );
-CREATE INDEX runs_by_result_status ON runs (result_id, status);
+CREATE INDEX runs_by_result_status ON runs (result_id, status, id);
 CREATE INDEX runs_by_org_status ON runs (org_id, status, id);
 CREATE INDEX runs_by_org ON runs (org_id, id);
 CREATE INDEX runs_by_project ON runs (project_id, id);
@@ -266,7 +266,7 @@ CREATE INDEX runs_by_number ON runs (number, status);
 CREATE INDEX runs_by_number_recent ON runs (number, updated_at);
 CREATE INDEX runs_by_deadline ON runs (deadline_at) WHERE deadline_at IS NOT NULL;
 CREATE INDEX runs_by_call ON runs (call_id) WHERE call_id IS NOT NULL;
-CREATE INDEX runs_queued ON runs (org_id, result_id) WHERE status = 'in_queue';
+CREATE INDEX runs_queued ON runs (org_id, result_id, id) WHERE status = 'in_queue';
 CREATE INDEX runs_pending ON runs (opens_at) WHERE status = 'pending';
 
 CREATE TABLE attempts (

@@ -98,6 +98,17 @@ pub(super) fn within_or_shared(query: &mut Sql, table: &str, scope: Scope) {
     }
 }
 
+/// Adds that a run is in one of these states. They are written out, so that the database knows how many
+/// rows that are and may use the indexes of one state.
+pub(super) fn in_state(query: &mut Sql, column: &'static str, statuses: &[Status]) {
+    let texts: Vec<String> = statuses.iter().map(|s| format!("'{s}'")).collect();
+    if texts.is_empty() {
+        query.push("1 = 0");
+    } else {
+        query.push(format!("{column} IN ({})", texts.join(", ")));
+    }
+}
+
 /// What is stored in a project has to be in one of its own organisation's.
 pub(super) async fn own_project(
     on: &mut Session,

@@ -2,7 +2,7 @@ use async_trait::async_trait;
 use ringdown_domain::{OrganisationId, ResultId, RunId, ScenarioId, Timestamp};
 
 use super::rows::{
-    Count, RUN, RUN_FROM, millis, not_found, page, run, status, to_json, window, within,
+    Count, RUN, RUN_FROM, in_state, millis, not_found, page, run, status, to_json, window, within,
 };
 use super::{Database, batches, trigger};
 use crate::sql::{Session, Sql, sql};
@@ -37,7 +37,7 @@ fn filtered(query: &mut Sql, scope: Scope, filter: &RunFilter) {
     );
     if !filter.statuses.is_empty() {
         query.push(" AND ");
-        query.one_of("r.status", filter.statuses.iter().map(|s| s.as_str()));
+        in_state(query, "r.status", &filter.statuses);
     }
     if !filter.ended_reasons.is_empty() {
         query.push(" AND ");

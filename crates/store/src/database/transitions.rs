@@ -5,7 +5,7 @@ use ringdown_domain::run::{Event, State, Status};
 use ringdown_domain::{OrganisationId, ResultId, RunId, Timestamp};
 
 use super::counts::{Change, follow};
-use super::rows::{RUN, RUN_FROM, millis, not_found, run, to_json, within};
+use super::rows::{RUN, RUN_FROM, in_state, millis, not_found, run, to_json, within};
 use super::{Database, matching, queue, webhooks};
 use crate::sql::{Session, sql};
 use crate::{
@@ -214,22 +214,29 @@ impl Transitions for Database {
     ) -> Result<Vec<Transition>> {
         let mut tx = self.write().await?;
         lock_batches(&mut tx, [batch]).await?;
-        let mut query = sql("SELECT id FROM runs WHERE result_id = $1 \
-             AND status IN ('in_queue', 'pending', 'in_progress', 'evaluating') AND ")
-        .bind(batch.0);
-        // The plus keeps SQLite's search on the index of the batch.
-        query.either("+", "");
-        within(&mut query, "", scope);
-        query.push(" ORDER BY (status = 'in_queue') DESC, id DESC LIMIT ");
-        query.push_bind(limit);
-        let rows = query.all(&mut tx).await?;
-        let mut transitions = Vec::with_capacity(rows.len());
-        for row in &rows {
-            let run = load(&mut tx, row.id("id")?).await?;
-            let cancelled = Event::Cancelled {
-                reason: reason.to_owned(),
-            };
-            transitions.push(apply(&mut tx, run, cancelled, RunPatch::default(), now).await?);
+        let mut owned = sql("SELECT 1 FROM batches WHERE id = $1 AND ").bind(batch.0);
+        within(&mut owned, "", scope);
+        if owned.optional(&mut tx).await?.is_none() {
+            return Ok(Vec::new());
+        }
+        let mut transitions = Vec::new();
+        // State by state along the index of the batch, so that no long queue has to be sorted.
+        for status in ["in_queue", "pending", "in_progress", "evaluating"] {
+            let left = limit.saturating_sub(u32::try_from(transitions.len()).unwrap_or(limit));
+            let rows = sql("SELECT id FROM runs WHERE result_id = $1 AND status = $2 \
+                 ORDER BY id DESC LIMIT $3")
+            .bind(batch.0)
+            .bind(status)
+            .bind(left)
+            .all(&mut tx)
+            .await?;
+            for row in &rows {
+                let run = load(&mut tx, row.id("id")?).await?;
+                let cancelled = Event::Cancelled {
+                    reason: reason.to_owned(),
+                };
+                transitions.push(apply(&mut tx, run, cancelled, RunPatch::default(), now).await?);
+            }
         }
         tx.commit().await?;
         Ok(transitions)
@@ -275,7 +282,7 @@ impl Transitions for Database {
         query.push_bind(now).push(" AND ");
         // The plus keeps SQLite's search on the index of deadlines.
         query.either("+", "");
-        query.one_of("r.status", statuses.iter().map(|status| status.as_str()));
+        in_state(&mut query, "r.status", statuses);
         query
             .push(" ORDER BY r.deadline_at LIMIT ")
             .push_bind(limit);

@@ -11,13 +11,13 @@ use super::{Db, Team, arrival, at, cancelled, ended, entered, team, transition};
 /// The most slots ever held at once, by organisation, project and batch. The outbox has every
 /// transition in the order it was committed, so this misses no instant.
 #[derive(Default)]
-struct Peak {
-    organisation: usize,
-    project: HashMap<ProjectId, usize>,
-    batch: HashMap<ResultId, usize>,
+pub struct Peak {
+    pub organisation: usize,
+    pub project: HashMap<ProjectId, usize>,
+    pub batch: HashMap<ResultId, usize>,
 }
 
-fn peak(rows: &[Entered]) -> Peak {
+pub fn peak(rows: &[Entered]) -> Peak {
     let mut peak = Peak::default();
     let mut holding: HashMap<RunId, &Run> = HashMap::new();
     for row in rows {

@@ -1,59 +1,63 @@
-//! What happens under the write lock stays quick when there are 100,000 runs and attempts: while it
-//! is held, no call is matched and no run accepted.
+//! What happens under a lock, and what users look at, stays quick when there are 100,000 runs and
+//! attempts: while SQLite's write lock is held, no call is matched and no run accepted.
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use ringdown_domain::attempt::Verdict;
 use ringdown_domain::run::Status;
-use ringdown_store::Run;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
-use sqlx::{Connection as _, Executor as _};
+use ringdown_domain::{ResultId, RunId};
+use ringdown_store::{AttemptFilter, BatchFilter, Page, RunFilter};
 
-use crate::conformance::{Db, Team, at, cancelled, number, team, transition};
+use crate::conformance::{Db, PAGE, Team, at, cancelled, number, team, transition};
 
 /// What one operation may take, on a slow machine and without optimisation.
 const QUICK: Duration = Duration::from_millis(500);
 
 /// Copies a run or an attempt many times, faster than by triggering.
-async fn multiply(db: &mut SqliteConnection, table: &str, columns: &str, id: i64, times: u32) {
-    let copy = format!(
+fn multiplied(table: &str, columns: &str, id: i64, times: u32) -> String {
+    format!(
         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {times}) \
          INSERT INTO {table} ({columns}) SELECT {} FROM n, {table} t WHERE t.id = {id}",
         columns.replace("attempt_id", "attempt_id || '-' || n.i"),
-    );
-    db.execute(sqlx::AssertSqlSafe(copy)).await.unwrap();
+    )
 }
 
-const RUN: &str = "org_id, project_id, result_id, agent_id, agent_name, scenario_id, scenario_name, \
-    number, caller_ids, dial_route, script, seq, status, opens_at, closes_at, reason, created_at, \
-    updated_at";
+const RUN: &str = "org_id, project_id, result_id, agent_id, template_id, scenario_id, number, seq, \
+    version, status, opens_at, closes_at, reason, created_at, updated_at";
 const ATTEMPT: &str = "kind, attempt_id, at, verdict, org_id, run_id, nearest, from_raw, \
     from_number, to_raw, to_number, source, sip_call_id, response, explanation, route";
 
-async fn batch(team: &Team, limit: Option<u32>) -> Run {
+/// What every transition keeps in step.
+const COUNT: &str = "UPDATE batch_counts SET \
+    total = (SELECT count(*) FROM runs r WHERE r.result_id = batch_counts.result_id), \
+    in_queue = (SELECT count(*) FROM runs r WHERE r.result_id = batch_counts.result_id \
+    AND r.status = 'in_queue'), \
+    cancelled = (SELECT count(*) FROM runs r WHERE r.result_id = batch_counts.result_id \
+    AND r.status = 'cancelled')";
+const TOTAL: &str = "UPDATE totals SET runs = (SELECT count(*) FROM runs)";
+
+async fn batch(team: &Team, limit: Option<u32>) -> (ResultId, RunId) {
     let mut new = team.new_batch(1);
     new.concurrency_limit = limit;
-    team.db.trigger(new, at(0)).await.unwrap().1.remove(0)
+    let (batch, runs) = team.db.trigger(new, at(0)).await.unwrap();
+    (batch.id, runs[0].id)
 }
 
 /// 60,000 ended runs, 40,000 queued ones in batches with and without a limit, 100,000 attempts.
-async fn fill(team: &Team, file: &Path) {
-    let mut raw = SqliteConnection::connect_with(&SqliteConnectOptions::new().filename(file))
-        .await
-        .unwrap();
-    let ended = batch(team, None).await.id;
+async fn fill(team: &Team, raw: impl AsyncFn(String)) {
+    let (_, ended) = batch(team, None).await;
     transition(&team.db, ended, cancelled(), at(0))
         .await
         .unwrap();
-    multiply(&mut raw, "runs", RUN, ended.0, 60_000).await;
+    raw(multiplied("runs", RUN, ended.0, 60_000)).await;
     team.call("stray", at(0)).await;
-    multiply(&mut raw, "attempts", ATTEMPT, 1, 100_000).await;
+    raw(multiplied("attempts", ATTEMPT, 1, 100_000)).await;
     for limit in [Some(20), None, Some(30), None] {
-        let queued = batch(team, limit).await.id;
-        multiply(&mut raw, "runs", RUN, queued.0, 10_000).await;
+        let (_, queued) = batch(team, limit).await;
+        raw(multiplied("runs", RUN, queued.0, 10_000)).await;
     }
-    raw.close().await.unwrap();
+    raw(COUNT.to_owned()).await;
+    raw(TOTAL.to_owned()).await;
 }
 
 async fn quickly<T>(what: &str, work: impl Future<Output = T>) -> T {
@@ -64,11 +68,13 @@ async fn quickly<T>(what: &str, work: impl Future<Output = T>) -> T {
     done
 }
 
-pub async fn a_long_history_and_a_long_queue_slow_nothing_down(db: Db, file: &Path) {
+/// `raw` executes a statement on the database.
+pub async fn a_long_history_and_a_long_queue_slow_nothing_down(db: Db, raw: impl AsyncFn(String)) {
     let team = team(&db, "team").await;
     let (org, now) = (team.org.id, at(100_000));
     team.limit(Some(50)).await;
-    fill(&team, file).await;
+    fill(&team, &raw).await;
+    raw("ANALYZE".to_owned()).await;
 
     let mut pending = db.admit(org, now).await.unwrap();
     assert_eq!(pending.len(), 50);
@@ -84,21 +90,87 @@ pub async fn a_long_history_and_a_long_queue_slow_nothing_down(db: Db, file: &Pa
     let stray = team.arrive("lost", stranger.as_str(), nowhere.as_str(), now);
     let stray = quickly("refusing a call to an unknown number", stray).await;
     assert_eq!(stray.verdict(), Verdict::UnknownNumber);
+    let triggered = quickly("triggering", team.trigger(100, now)).await;
+    assert_eq!(triggered.1.len(), 100);
 
     let evidence = quickly("reading the evidence", db.evidence(next[0].id)).await;
     assert!(evidence.unwrap().is_empty());
-    let page = crate::conformance::PAGE;
-    let listed = quickly(
-        "listing runs",
-        db.runs(org, ringdown_store::RunFilter::default(), page),
-    )
-    .await;
-    assert_eq!(listed.unwrap().rows.len(), 500);
-    let portion = db.cancel_batch(org, ended.result, "by a user", 5, now);
+    read(&team, ended.result).await;
+
+    let portion = db.cancel_batch(team.scope(), ended.result, "by a user", 5, now);
     let portion = quickly("cancelling a portion", portion).await.unwrap();
     assert!(
         portion
             .iter()
             .all(|ended| ended.run.status() == Status::Cancelled)
     );
+    let deleted = db.delete_run(team.scope(), portion[0].run.id, now);
+    quickly("deleting a run", deleted).await.unwrap();
+    let old = db.delete_old_attempts(at(0), 1_000);
+    assert_eq!(quickly("looking for old attempts", old).await.unwrap(), 0);
+    let expired = quickly("looking for old batches", db.expired_batches(now, 10)).await;
+    assert!(expired.unwrap().is_empty());
+}
+
+/// What users look at, of the whole organisation and of one project.
+async fn read(team: &Team, batch: ResultId) {
+    let db = &team.db;
+    let project = ringdown_store::Scope {
+        org: team.org.id,
+        project: Some(team.project.id),
+    };
+    let filters = [
+        RunFilter::default(),
+        RunFilter {
+            agents: vec![team.agent.id],
+            ..RunFilter::default()
+        },
+        RunFilter {
+            result: Some(batch),
+            statuses: vec![Status::InQueue],
+            ..RunFilter::default()
+        },
+        RunFilter {
+            statuses: vec![Status::Pending],
+            ..RunFilter::default()
+        },
+        RunFilter {
+            call: Some("call".to_owned()),
+            ..RunFilter::default()
+        },
+    ];
+    for scope in [team.scope(), project] {
+        for filter in &filters {
+            let what = format!("listing {filter:?}");
+            let listed = quickly(&what, db.runs(scope, filter.clone(), PAGE)).await;
+            assert!(!listed.unwrap().rows.is_empty(), "{what}");
+        }
+        let deep = Page {
+            number: 40,
+            size: 100,
+        };
+        let listed = db.runs(scope, RunFilter::default(), deep);
+        assert_eq!(
+            quickly("turning pages", listed).await.unwrap().rows.len(),
+            100
+        );
+        let listed = db.batches(scope, BatchFilter::default(), PAGE);
+        assert_eq!(quickly("listing batches", listed).await.unwrap().count, 6);
+        let listed = db.attempts(scope, AttemptFilter::default(), PAGE);
+        quickly("listing attempts", listed).await.unwrap();
+        let ids: Vec<RunId> = (1..=1_000).map(RunId).collect();
+        let found = quickly("reading runs", db.runs_by_id(scope, &ids)).await;
+        assert_eq!(found.unwrap().len(), 1_000);
+        let found = quickly("reading versions", db.versions(scope, &ids)).await;
+        assert_eq!(found.unwrap().len(), 1_000);
+    }
+    let due = db.overdue(&Status::ALL, at(0), 100);
+    assert!(
+        quickly("looking for deadlines", due)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    let queue = quickly("explaining the queue", db.queue(team.org.id)).await;
+    assert!(!queue.unwrap().is_empty());
 }
