@@ -146,9 +146,7 @@ pub(super) fn plain(fields: &mut Fields) -> Vec<Change> {
         if !fields.has(name) {
             continue;
         }
-        let text = fields
-            .text(name, MAX_KEPT / 4)
-            .filter(|text| !text.is_empty());
+        let text = fields.text(name, MAX_TEXT).filter(|text| !text.is_empty());
         if text.as_deref() != Some(MASK) {
             changes.push(((*name).to_owned(), text.map(Secret::new)));
         }

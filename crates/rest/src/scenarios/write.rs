@@ -210,10 +210,30 @@ async fn links(state: &State, scope: Scope, fields: &mut Fields) -> Answer<Links
     })
 }
 
+/// Writes out what conditions may leave out in the API, and need in a suite.
+fn complete(actions: &mut Value) {
+    let conditions = actions.get_mut("conditions").and_then(Value::as_array_mut);
+    for condition in conditions.into_iter().flatten() {
+        let Value::Object(condition) = condition else {
+            continue;
+        };
+        let kind = condition.entry("type").or_insert_with(|| "standard".into());
+        let follows = kind == "action_followup";
+        condition.entry("fixed_message").or_insert(false.into());
+        if follows
+            && let Some(Value::String(text)) = condition.get("condition")
+            && let Ok(id) = text.parse::<u32>()
+        {
+            condition.insert("condition".to_owned(), id.into());
+        }
+    }
+}
+
 /// Takes structured actions, which have to be without a fault.
 fn actions(fields: &mut Fields) -> Option<Value> {
     const NAME: &str = "conditional_actions";
-    let actions = fields.object(NAME)?;
+    let mut actions = fields.object(NAME)?;
+    complete(&mut actions);
     let Err(problems) = conditional::check(&actions) else {
         return Some(actions);
     };
