@@ -7,6 +7,8 @@
 //! Refuses: behaviour. The crate has no clock and no I/O; times on the wire stay RFC 3339 text.
 
 mod agents;
+mod agents_v2;
+mod catalogue;
 mod errors;
 pub mod own;
 mod page;
@@ -16,6 +18,11 @@ mod scenarios;
 mod trigger;
 
 pub use agents::{Agent, Occupancy, PhoneNumber, PhoneNumberBrief, TestProfile, TestProfileData};
+pub use agents_v2::{AgentV2, Chat, Credentials, Provider, ShortAgent, Telephony};
+pub use catalogue::{
+    CronJob, MetricInfo, Personality, PredefinedMetric, ScenarioBrief, ScenarioFolder,
+    ScenarioTags, TaggedScenarios,
+};
 pub use errors::{Detail, FieldErrors};
 pub use page::Page;
 pub use results::{EndedCalls, ResultDetail, ResultSummary};

@@ -27,11 +27,12 @@ pub struct Scenario {
     /// The personality's name.
     #[serde(default, deserialize_with = "null_is_default")]
     pub personality_name: String,
-    /// The number it is called on, E.164.
-    #[serde(default)]
+    /// The number it is called on, E.164; empty on the wire if there is none.
+    #[serde(default, with = "crate::empty_if_none")]
+    #[schemars(with = "String")]
     pub phone_number: Option<String>,
     /// That number in short.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outbound_phone_number_data: Option<PhoneNumberBrief>,
     /// What the testing agent says first.
     #[serde(default, deserialize_with = "null_is_default")]

@@ -88,7 +88,7 @@ fn may_be_json(headers: &HeaderMap) -> bool {
 }
 
 /// Why a value cannot be kept as it came.
-fn unfit(value: &Value) -> Option<String> {
+pub(crate) fn unfit(value: &Value) -> Option<String> {
     const NUL: &str = "A text cannot hold a null character.";
     let mut open = vec![(value, 1)];
     while let Some((value, depth)) = open.pop() {
@@ -116,6 +116,15 @@ pub(crate) fn bytes(value: &impl serde::Serialize) -> usize {
 }
 
 impl Fields {
+    /// Fields that another shape of the same object was turned into.
+    pub(crate) fn of(map: Map<String, Value>) -> Self {
+        Self {
+            map,
+            errors: FieldErrors::default(),
+            declared: Declared::default(),
+        }
+    }
+
     /// Whether the field is there, `null` or not.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.declared.check_field(name);
@@ -127,12 +136,12 @@ impl Fields {
     }
 
     /// Takes a field, `null` counting as absent.
-    fn take(&mut self, name: &str) -> Option<Value> {
+    pub(crate) fn take(&mut self, name: &str) -> Option<Value> {
         self.declared.check_field(name);
         self.map.remove(name).filter(|value| !value.is_null())
     }
 
-    fn typed<T>(
+    pub(crate) fn typed<T>(
         &mut self,
         name: &str,
         expected: &str,

@@ -85,6 +85,13 @@ impl Asked {
             .filter(|v| !v.is_empty())
     }
 
+    /// Like [`query`](Self::query), but an empty text is a text too.
+    pub(crate) fn query_or_empty(&self, name: &str) -> Option<&str> {
+        self.declared.check_query(name);
+        let found = self.query.iter().find(|(key, _)| key == name);
+        found.map(|(_, value)| value.as_str())
+    }
+
     pub(crate) fn query_id(&self, name: &str) -> Answer<Option<i64>> {
         self.query(name)
             .map(|text| {

@@ -1,3 +1,5 @@
+use std::collections::HashMap;
+
 use axum::Json;
 use axum::extract::State as Extract;
 use axum::http::StatusCode;
@@ -11,7 +13,7 @@ use super::State;
 use super::body::Fields;
 use super::operations::{Body, Kind, Table};
 use super::pages::{Asked, Id, WHOLE, time};
-use crate::error::{Answer, found};
+use crate::error::{Answer, Failure, found};
 
 pub(crate) fn operations(table: &mut Table) {
     const MANY: &str = "/test_framework/v1/test-profiles";
@@ -66,21 +68,34 @@ fn body() -> Body {
         .lenient()
 }
 
-async fn show(state: &State, profile: TestProfile) -> Answer<wire::TestProfile> {
-    let agent = match profile.agent {
-        Some(id) => found(state.store().agent(profile.org.into(), id).await)?,
-        None => None,
-    };
-    Ok(wire::TestProfile {
+/// Shows test profiles with their agents' names, all looked up at once.
+async fn show_all(
+    state: &State,
+    scope: Scope,
+    profiles: Vec<TestProfile>,
+) -> Answer<Vec<wire::TestProfile>> {
+    let mut agents: Vec<AgentId> = profiles.iter().filter_map(|one| one.agent).collect();
+    agents.sort_unstable();
+    agents.dedup();
+    let agents = state.store().agents_by_id(scope, &agents).await?;
+    let names: HashMap<AgentId, String> = agents.into_iter().map(|a| (a.id, a.name)).collect();
+    let shown = profiles.into_iter().map(|profile| wire::TestProfile {
         id: profile.id.0,
         project: profile.project.map(|id| id.0),
         agent: profile.agent.map(|id| id.0),
-        agent_name: agent.map(|agent| agent.name),
+        agent_name: profile.agent.and_then(|id| names.get(&id).cloned()),
         name: profile.name,
         information: profile.information,
         created_at: time(profile.created_at),
         updated_at: time(profile.updated_at),
-    })
+    });
+    Ok(shown.collect())
+}
+
+async fn show(state: &State, scope: Scope, profile: TestProfile) -> Answer<wire::TestProfile> {
+    let id = profile.id;
+    let shown = show_all(state, scope, vec![profile]).await?.pop();
+    shown.ok_or_else(|| Failure::not_found("test profile", id))
 }
 
 pub(crate) async fn list(
@@ -93,11 +108,7 @@ pub(crate) async fn list(
     };
     let scope = asked.principal.scope;
     let listing = state.store().test_profiles(scope, filter, WHOLE).await?;
-    let mut shown = Vec::with_capacity(listing.rows.len());
-    for profile in listing.rows {
-        shown.push(show(&state, profile).await?);
-    }
-    Ok(Json(shown))
+    Ok(Json(show_all(&state, scope, listing.rows).await?))
 }
 
 pub(crate) async fn read(
@@ -107,7 +118,7 @@ pub(crate) async fn read(
 ) -> Answer<Json<wire::TestProfile>> {
     let scope = asked.principal.scope;
     let profile = state.store().test_profile(scope, TestProfileId(id)).await?;
-    Ok(Json(show(&state, profile).await?))
+    Ok(Json(show(&state, scope, profile).await?))
 }
 
 /// Reads the owner, which has to be of the same organisation.
@@ -149,13 +160,14 @@ pub(crate) async fn create(
     fields.check()?;
     let new = NewTestProfile {
         org: scope.org,
-        project,
+        // Without an owner, a key of one project makes its project's.
+        project: project.or(scope.project.filter(|_| agent.is_none())),
         agent,
         name: name.unwrap_or_default(),
         information: information.unwrap_or_else(|| Value::Object(serde_json::Map::new())),
     };
     let profile = state.store().create_test_profile(new, now()).await?;
-    let shown = show(&state, profile).await?;
+    let shown = show(&state, scope, profile).await?;
     // 200, not 201: so does the reference service.
     Ok(Json(shown))
 }
@@ -198,13 +210,19 @@ async fn update(
     if let Some(information) = fields.object("information") {
         profile.information = information;
     }
+    let (has_project, has_agent) = (fields.has("project"), fields.has("agent"));
     let (project, agent) = owner(&state, scope, &mut fields).await?;
     fields.check()?;
-    profile.project = project.or(profile.project);
-    profile.agent = agent.or(profile.agent);
+    // Null takes the owner away.
+    if has_project {
+        profile.project = project.or(scope.project);
+    }
+    if has_agent {
+        profile.agent = agent;
+    }
     state.store().update_test_profile(&profile, now()).await?;
     let profile = state.store().test_profile(scope, id).await?;
-    Ok(Json(show(&state, profile).await?))
+    Ok(Json(show(&state, scope, profile).await?))
 }
 
 pub(crate) async fn delete(

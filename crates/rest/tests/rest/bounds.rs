@@ -34,9 +34,11 @@ async fn runs_of_the_largest_objects_are_announced_and_matched() {
     let agent = id(&us.post(&format!("{V1}/aiagents/"), agent).await);
     let profile = json!({"name": "🙂".repeat(255), "information": sized(64 * 1024)});
     let profile = id(&us.post(&format!("{V1}/test-profiles/"), profile).await);
-    let replies: Vec<Value> = (1..200)
-        .map(|n| json!({"id": n, "condition": "x", "action": "y".repeat(200), "fixed_message": true}))
-        .collect();
+    let reply = |n: i32| {
+        let condition = if n == 0 { "FIRST_MESSAGE" } else { "x" };
+        json!({"id": n, "condition": condition, "action": "y".repeat(200), "fixed_message": true})
+    };
+    let replies: Vec<Value> = (0..100).map(reply).collect();
     let scenario = json!({
         "name": "🙂".repeat(80),
         "agent": agent,

@@ -8,11 +8,16 @@
     unreachable_pub
 )]
 
+mod agents;
+mod agents_v2;
 mod bad_input;
 mod bodies;
 mod bounds;
+mod catalogue;
 mod contract;
+mod cron_jobs;
 mod document;
+mod evaluators;
 mod exceptions;
 mod fuzz;
 mod health;

@@ -20,6 +20,10 @@ pub trait Agents: Send + Sync {
     /// Agents, newest first.
     async fn agents(&self, scope: Scope, filter: AgentFilter, page: Page)
     -> Result<Listing<Agent>>;
+    /// Those of these agents that are in the scope, by id.
+    async fn agents_by_id(&self, scope: Scope, ids: &[AgentId]) -> Result<Vec<Agent>>;
+    /// The oldest agent with this `assistant_id`, its id at the voice provider.
+    async fn agent_of_assistant(&self, scope: Scope, assistant: &str) -> Result<Option<Agent>>;
     /// Replaces an agent, and changes these secrets.
     async fn update_agent(
         &self,
@@ -108,6 +112,12 @@ pub trait TestProfiles: Send + Sync {
         filter: TestProfileFilter,
         page: Page,
     ) -> Result<Listing<TestProfile>>;
+    /// Those of these test profiles that are in the scope, by id.
+    async fn test_profiles_by_id(
+        &self,
+        scope: Scope,
+        ids: &[TestProfileId],
+    ) -> Result<Vec<TestProfile>>;
     /// Replaces a test profile.
     async fn update_test_profile(&self, profile: &TestProfile, now: Timestamp) -> Result<()>;
     /// Deletes a test profile.

@@ -76,6 +76,12 @@ pub trait Keys: Send + Sync {
 pub trait Secrets: Send + Sync {
     /// Names of the secrets an object has.
     async fn secret_names(&self, scope: Scope, owner: SecretOwner) -> Result<Vec<String>>;
+    /// Every secret of these objects that has one, as the owner is displayed and the secret's name.
+    async fn secrets_of(
+        &self,
+        scope: Scope,
+        owners: &[SecretOwner],
+    ) -> Result<Vec<(String, String)>>;
     /// A sealed secret.
     async fn secret(&self, scope: Scope, owner: SecretOwner, name: &str) -> Result<Option<String>>;
     /// Changes secrets of an object.

@@ -90,6 +90,27 @@ impl Agents for Database {
         .await
     }
 
+    async fn agents_by_id(&self, scope: Scope, ids: &[AgentId]) -> Result<Vec<Agent>> {
+        let mut query = sql("SELECT * FROM agents WHERE ");
+        within(&mut query, "", scope);
+        query.push(" AND ").one_of("id", ids.iter().map(|id| id.0));
+        query.push(" ORDER BY id");
+        let rows = query.all(&mut self.read().await?).await?;
+        rows.iter().map(agent).collect()
+    }
+
+    async fn agent_of_assistant(&self, scope: Scope, assistant: &str) -> Result<Option<Agent>> {
+        let mut query = sql("SELECT * FROM agents WHERE ");
+        within(&mut query, "", scope);
+        query.either(
+            " AND extra ->> 'assistant_id' = ",
+            " AND extra::jsonb ->> 'assistant_id' = ",
+        );
+        query.push_bind(assistant).push(" ORDER BY id LIMIT 1");
+        let row = query.optional(&mut self.read().await?).await?;
+        row.as_ref().map(agent).transpose()
+    }
+
     async fn update_agent(
         &self,
         agent: &Agent,

@@ -84,6 +84,19 @@ impl TestProfiles for Database {
         .await
     }
 
+    async fn test_profiles_by_id(
+        &self,
+        scope: Scope,
+        ids: &[TestProfileId],
+    ) -> Result<Vec<TestProfile>> {
+        let mut query = sql("SELECT * FROM test_profiles WHERE ");
+        within_or_shared(&mut query, "", scope);
+        query.push(" AND ").one_of("id", ids.iter().map(|id| id.0));
+        query.push(" ORDER BY id");
+        let rows = query.all(&mut self.read().await?).await?;
+        rows.iter().map(test_profile).collect()
+    }
+
     async fn update_test_profile(&self, profile: &TestProfile, now: Timestamp) -> Result<()> {
         let mut tx = self.write().await?;
         own_project(&mut tx, profile.org, profile.project).await?;

@@ -86,6 +86,21 @@ impl Secrets for Database {
         rows.iter().map(|row| row.get("name")).collect()
     }
 
+    async fn secrets_of(
+        &self,
+        scope: Scope,
+        owners: &[SecretOwner],
+    ) -> Result<Vec<(String, String)>> {
+        let mut query = sql("SELECT owner, name FROM secrets WHERE org_id = $1 AND ");
+        query = query.bind(scope.org.0);
+        query.one_of("owner", owners.iter().map(ToString::to_string));
+        query.push(" ORDER BY owner, name");
+        let rows = query.all(&mut self.read().await?).await?;
+        rows.iter()
+            .map(|row| Ok((row.get("owner")?, row.get("name")?)))
+            .collect()
+    }
+
     async fn secret(&self, scope: Scope, owner: SecretOwner, name: &str) -> Result<Option<String>> {
         let mut on = self.read().await?;
         if !is_there(&mut on, scope, owner).await? {
