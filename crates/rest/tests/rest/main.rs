@@ -20,4 +20,6 @@ mod queue;
 mod seed;
 mod shape;
 mod socket;
+mod suites;
+mod trigger;
 mod world;

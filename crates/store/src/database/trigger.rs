@@ -8,8 +8,11 @@ use super::{Database, batches};
 use crate::sql::{Session, sql};
 use crate::{Batch, Error, NewBatch, NewTemplate, Result, TriggeredRun, WebhookKind};
 
-/// Runs stored in one transaction where every other writer has to wait for it.
+/// Runs, or templates, stored in one transaction where every other writer has to wait for it.
 const PORTION: usize = 500;
+
+/// Bytes of templates stored in one such transaction.
+const PORTION_BYTES: usize = 2 * 1024 * 1024;
 
 /// Stores a batch. On PostgreSQL it is one transaction. On SQLite a long batch is stored in portions
 /// behind the state `staging`, which nobody sees, and appears at once with the last one: a transaction
@@ -19,17 +22,45 @@ pub(super) async fn trigger(
     new: NewBatch,
     now: Timestamp,
 ) -> Result<(Batch, Vec<TriggeredRun>)> {
+    let mut staged = None;
+    let stored = store(db, &new, now, &mut staged).await;
+    if let (Err(_), Some(id)) = (&stored, staged) {
+        let mut tx = db.write().await?;
+        remove(&mut tx, id).await?;
+        tx.commit().await?;
+    }
+    stored
+}
+
+/// Sets `staged` once part of the batch is committed.
+async fn store(
+    db: &Database,
+    new: &NewBatch,
+    now: Timestamp,
+    staged: &mut Option<ResultId>,
+) -> Result<(Batch, Vec<TriggeredRun>)> {
     let chosen = new.runs.iter().any(|run| run.number.is_none());
+    let mut tx = db.write().await?;
+    let id = insert_batch(&mut tx, new, now).await?;
+    let mut templates = Vec::with_capacity(new.templates.len());
+    let mut bytes = 0;
+    for (index, template) in new.templates.iter().enumerate() {
+        let long = index > 0 && (index.is_multiple_of(PORTION) || bytes > PORTION_BYTES);
+        if db.has_one_writer() && long {
+            tx.commit().await?;
+            *staged = Some(id);
+            tx = db.write().await?;
+            bytes = 0;
+        }
+        templates.push(insert_template(&mut tx, id, template, &mut bytes).await?);
+    }
     // Numbers are chosen and taken in one transaction, or two batches would choose the same ones.
     let portion = if db.has_one_writer() && !chosen {
         PORTION
     } else {
         usize::MAX
     };
-    let mut tx = db.write().await?;
-    let id = insert_batch(&mut tx, &new, now).await?;
-    let templates = insert_templates(&mut tx, id, &new.templates).await?;
-    let numbers = numbers(&mut tx, &new).await?;
+    let numbers = numbers(&mut tx, new).await?;
     let mut runs = Vec::with_capacity(new.runs.len());
     let mut left = new.runs.iter().zip(numbers).peekable();
     loop {
@@ -39,7 +70,7 @@ pub(super) async fn trigger(
             let scenario = new.templates.get(run.template).map(|t| t.scenario.0);
             rows.push((template, scenario, run.template, number));
         }
-        let ids = insert_runs(&mut tx, id, &new, &rows, now).await?;
+        let ids = insert_runs(&mut tx, id, new, &rows, now).await?;
         runs.extend(
             ids.into_iter()
                 .zip(rows)
@@ -53,12 +84,27 @@ pub(super) async fn trigger(
             break;
         }
         tx.commit().await?;
+        *staged = Some(id);
         tx = db.write().await?;
     }
-    publish(&mut tx, id, &new, now).await?;
+    publish(&mut tx, id, new, now).await?;
     let stored = batches::load(&mut tx, id).await?;
     tx.commit().await?;
     Ok((stored, runs))
+}
+
+/// Removes what was stored of a batch that is not to be, with its idempotency key.
+async fn remove(on: &mut Session, id: ResultId) -> Result<()> {
+    sql("DELETE FROM idempotency WHERE result_id = $1 AND EXISTS \
+         (SELECT 1 FROM batches WHERE id = $1 AND state = 'staging')")
+    .bind(id.0)
+    .run(on)
+    .await?;
+    sql("DELETE FROM batches WHERE id = $1 AND state = 'staging'")
+        .bind(id.0)
+        .run(on)
+        .await?;
+    Ok(())
 }
 
 async fn insert_batch(on: &mut Session, new: &NewBatch, now: Timestamp) -> Result<ResultId> {
@@ -109,31 +155,32 @@ async fn insert_batch(on: &mut Session, new: &NewBatch, now: Timestamp) -> Resul
     Ok(id)
 }
 
-async fn insert_templates(
+/// Adds the length of what is stored to `bytes`.
+async fn insert_template(
     on: &mut Session,
     batch: ResultId,
-    templates: &[NewTemplate],
-) -> Result<Vec<i64>> {
-    let mut ids = Vec::with_capacity(templates.len());
-    for template in templates {
-        let profile = template.test_profile.as_ref();
-        let row = sql(
-            "INSERT INTO run_templates (result_id, scenario_id, scenario_name, personality_id, \
-             personality_name, test_profile, script) VALUES ($1, $2, $3, $4, $5, $6, $7) \
-             RETURNING id",
-        )
-        .bind(batch.0)
-        .bind(template.scenario.0)
-        .bind(&template.scenario_name)
-        .bind(template.personality.map(|id| id.0))
-        .bind(&template.personality_name)
-        .bind(profile.map(|profile| to_json("run", profile)).transpose()?)
-        .bind(to_json("run", &template.script)?)
-        .one(on)
-        .await?;
-        ids.push(row.get("id")?);
-    }
-    Ok(ids)
+    template: &NewTemplate,
+    bytes: &mut usize,
+) -> Result<i64> {
+    let profile = template.test_profile.as_ref();
+    let profile = profile.map(|profile| to_json("run", profile)).transpose()?;
+    let script = to_json("run", &template.script)?;
+    *bytes += script.len() + profile.as_ref().map_or(0, String::len);
+    let row = sql(
+        "INSERT INTO run_templates (result_id, scenario_id, scenario_name, personality_id, \
+         personality_name, test_profile, script) VALUES ($1, $2, $3, $4, $5, $6, $7) \
+         RETURNING id",
+    )
+    .bind(batch.0)
+    .bind(template.scenario.0)
+    .bind(&template.scenario_name)
+    .bind(template.personality.map(|id| id.0))
+    .bind(&template.personality_name)
+    .bind(profile)
+    .bind(script)
+    .one(on)
+    .await?;
+    row.get("id")
 }
 
 /// The number of every run: its own, or one that no unfinished run uses.
