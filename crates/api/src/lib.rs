@@ -28,7 +28,10 @@ pub use page::Page;
 pub use results::{EndedCalls, ResultDetail, ResultSummary};
 pub use runs::{Evaluation, Metric, MetricExtra, Run, RunStatus, TranscriptTurn};
 pub use scenarios::Scenario;
-pub use trigger::{RunScenarios, TriggeredResult, TriggeredRun};
+pub use trigger::{
+    EvaluateMetrics, PlannedPart, PlannedSuite, RunScenarios, SuiteAnswer, TriggeredResult,
+    TriggeredRun,
+};
 
 /// Header that carries the API key.
 pub const API_KEY_HEADER: &str = "X-CEKURA-API-KEY";

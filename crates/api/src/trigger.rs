@@ -10,6 +10,9 @@ pub struct RunScenarios {
     /// The agent under test.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent_id: Option<i64>,
+    /// The agent under test by its provider's id of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub assistant_id: Option<String>,
     /// Evaluators by id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scenarios: Option<Vec<i64>>,
@@ -37,6 +40,9 @@ pub struct RunScenarios {
     /// Personalities; each multiplies the runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub personality_ids: Option<Vec<i64>>,
+    /// One personality for all runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub personality_id: Option<i64>,
     /// Test profiles; each multiplies the runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test_profile_ids: Option<Vec<i64>>,
@@ -52,6 +58,70 @@ pub struct RunScenarios {
     /// Parallel-call limit of this result, at least 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub concurrency_limit: Option<i64>,
+    /// Mock tools to switch on; kept with the result.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mock_tool_names: Option<Vec<String>>,
+}
+
+/// Body of `POST results/ID/evaluate_metrics/`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct EvaluateMetrics {
+    /// Runs of the result, at least one.
+    pub run_ids: Vec<String>,
+    /// Metrics, at least one.
+    pub metric_ids: Vec<String>,
+}
+
+/// Answer to `POST scenarios/run_scenarios_json/`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum SuiteAnswer {
+    /// What was triggered.
+    Triggered(TriggeredResult),
+    /// What would be, if `dry_run` was asked for.
+    Planned(PlannedSuite),
+}
+
+/// What running a suite would do. Nothing of it has happened.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct PlannedSuite {
+    /// Always true.
+    pub dry_run: bool,
+    /// The agent under test.
+    pub agent: i64,
+    /// What the result would be called.
+    pub name: String,
+    /// The state the result would be in.
+    pub status: RunStatus,
+    /// Whether it would run as text; never here.
+    pub run_as_text: bool,
+    /// None: they would be made.
+    pub runs: Vec<TriggeredRun>,
+    /// Runs that would be made.
+    pub total_runs_count: i64,
+    /// The evaluators, in the order of the suite.
+    pub scenarios: Vec<PlannedPart>,
+    /// The personalities that are written in the suite.
+    pub personalities: Vec<PlannedPart>,
+    /// The test profiles that are written in the suite.
+    pub test_profiles: Vec<PlannedPart>,
+}
+
+/// Something that a suite would create or change.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct PlannedPart {
+    /// Its id; null if it would be created.
+    pub id: Option<i64>,
+    /// Its name.
+    pub name: String,
+    /// What identifies it from one commit to the next, for an evaluator.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// `create` or `update`.
+    pub action: String,
+    /// Runs it would make, for an evaluator.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runs: Option<i64>,
 }
 
 /// Answer to `POST scenarios/run_scenarios/`.

@@ -15,6 +15,7 @@ pub mod dial;
 mod e164;
 mod ids;
 pub mod matching;
+pub mod personality;
 pub mod run;
 mod time;
 

@@ -1,4 +1,4 @@
-//! The platform: owns the runs. Run queue, call matching, deadlines, the outbox relay.
+//! The platform: owns the runs. Planning, run queue, call matching, deadlines, the outbox relay.
 //!
 //! Contract:
 //! * The store is the truth. A transition and its outbox row are one transaction; the relay
@@ -10,6 +10,7 @@
 
 mod engine;
 mod error;
+pub mod plan;
 mod score;
 
 pub use engine::{Engine, Triggered};

@@ -44,25 +44,8 @@ impl<S: Send + Sync> FromRequest<S> for Fields {
     type Rejection = Failure;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Failure> {
-        if !may_be_json(request.headers()) {
-            return Err(Failure::detail(
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "Send a JSON object with the header Content-Type: application/json.",
-            ));
-        }
         let declared: Declared = request.extensions().get().cloned().unwrap_or_default();
-        let bytes = to_bytes(request.into_body(), MAX_BODY).await.map_err(|_| {
-            Failure::detail(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "The body could not be read, or is larger than 1 MiB.",
-            )
-        })?;
-        let value: Value = serde_json::from_slice(&bytes).map_err(|error| {
-            Failure::detail(
-                StatusCode::BAD_REQUEST,
-                format!("The body is not JSON: {error}."),
-            )
-        })?;
+        let value = read(request, MAX_BODY).await?;
         match value {
             Value::Object(map) => Ok(Self {
                 map,
@@ -75,6 +58,39 @@ impl<S: Send + Sync> FromRequest<S> for Fields {
             )),
         }
     }
+}
+
+/// A JSON body of at most 5 MiB, as it is. What it may hold is checked by whoever takes it.
+pub(crate) struct Raw(pub(crate) Value);
+
+impl<S: Send + Sync> FromRequest<S> for Raw {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Failure> {
+        Ok(Self(read(request, 5 * MAX_BODY).await?))
+    }
+}
+
+async fn read(request: Request, longest: usize) -> Answer<Value> {
+    if !may_be_json(request.headers()) {
+        return Err(Failure::detail(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "Send a JSON object with the header Content-Type: application/json.",
+        ));
+    }
+    let bytes = to_bytes(request.into_body(), longest).await.map_err(|_| {
+        let mebibytes = longest / MAX_BODY;
+        Failure::detail(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            format!("The body could not be read, or is larger than {mebibytes} MiB."),
+        )
+    })?;
+    serde_json::from_slice(&bytes).map_err(|error| {
+        Failure::detail(
+            StatusCode::BAD_REQUEST,
+            format!("The body is not JSON: {error}."),
+        )
+    })
 }
 
 /// Whether a body is declared to be JSON, or not declared at all.
@@ -123,6 +139,11 @@ impl Fields {
             errors: FieldErrors::default(),
             declared: Declared::default(),
         }
+    }
+
+    /// What has not been taken; all that was sent, before anything is.
+    pub(crate) fn as_sent(&self) -> &Map<String, Value> {
+        &self.map
     }
 
     /// Whether the field is there, `null` or not.
@@ -214,6 +235,17 @@ impl Fields {
     pub(crate) fn ids(&mut self, name: &str) -> Option<Vec<i64>> {
         self.list(name, "a list of ids", |value| {
             value.as_i64().filter(|id| *id > 0)
+        })
+    }
+
+    /// Ids that are written as texts; numbers are taken too.
+    pub(crate) fn text_ids(&mut self, name: &str) -> Option<Vec<i64>> {
+        self.list(name, "a list of ids", |value| {
+            let id = match value {
+                Value::String(text) => text.parse().ok(),
+                other => other.as_i64(),
+            };
+            id.filter(|id| *id > 0)
         })
     }
 

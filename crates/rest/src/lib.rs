@@ -27,8 +27,6 @@ mod profiles;
 mod results;
 mod runs;
 mod scenarios;
-mod script;
-mod template;
 mod trigger;
 
 use std::sync::Arc;

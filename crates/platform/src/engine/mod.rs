@@ -1,11 +1,13 @@
 //! What keeps runs moving: admission, the outbox relay, deadlines, matching and facts.
 
 mod clip;
+mod cron;
 mod deadlines;
 mod evidence;
 mod facts;
 mod matching;
 mod relay;
+mod sweep;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -55,6 +57,7 @@ struct Inner {
     outbox: Notify,
     deadlines: Notify,
     webhooks: Notify,
+    cron: Notify,
     admission: Notify,
     to_admit: Mutex<BTreeSet<OrganisationId>>,
 }
@@ -68,6 +71,7 @@ impl Engine {
             outbox: Notify::new(),
             deadlines: Notify::new(),
             webhooks: Notify::new(),
+            cron: Notify::new(),
             admission: Notify::new(),
             to_admit: Mutex::new(BTreeSet::new()),
         }))
@@ -100,6 +104,8 @@ impl Engine {
         parts.spawn(facts.run(self.clone(), stop.clone()));
         parts.spawn(relay::run(self.clone(), stop.clone()));
         parts.spawn(deadlines.run(stop.clone()));
+        parts.spawn(cron::run(self.clone(), stop.clone()));
+        parts.spawn(sweep::run(self.clone(), stop.clone()));
         parts.spawn(self.clone().admission_loop(stop.clone()));
         while let Some(ended) = parts.join_next().await {
             if let Err(panic) = ended {
@@ -110,7 +116,8 @@ impl Engine {
         Ok(())
     }
 
-    /// Stores a batch and grants it what slots are free. Returns the runs as they are then.
+    /// Stores a batch and grants slots to the head of the queue; a long queue gets the rest afterwards.
+    /// Returns where the runs are then.
     ///
     /// # Errors
     /// [`Error::Store`] if nothing was stored.
@@ -118,7 +125,9 @@ impl Engine {
         let org = batch.org;
         let (batch, runs) = self.0.store.trigger(batch, now()).await?;
         self.changed();
-        self.admit(org).await;
+        if self.admit_portion(org).await {
+            self.schedule_admission(org);
+        }
         let progress = match self.0.store.progress(batch.id).await {
             Ok(progress) => progress,
             // The batch is stored: its runs as they were stored are still a true answer.

@@ -8,7 +8,10 @@
     unreachable_pub
 )]
 
+mod cron;
 mod late;
 mod life;
 mod outages;
+mod plan;
+mod scale;
 mod world;

@@ -9,7 +9,7 @@ use ringdown_bus::{
 };
 use ringdown_domain::call::EndedReason;
 use ringdown_domain::run::Status;
-use ringdown_domain::{E164, RunId};
+use ringdown_domain::{E164, RunId, TestProfileId};
 use ringdown_platform::{Engine, Error};
 use ringdown_proto::v1::envelope::Fact;
 use ringdown_proto::v1::{
@@ -17,8 +17,9 @@ use ringdown_proto::v1::{
     dial_fact,
 };
 use ringdown_store::{
-    Agent, Attempt, AttemptFilter, Batch, Database, Extra, NewAgent, NewBatch, NewOrganisation,
-    NewPhoneNumber, NewRun, NewTemplate, Organisation, Page, Project, Run, Script, Store,
+    Agent, Attempt, AttemptFilter, Batch, BatchFilter, Database, Extra, NewAgent, NewBatch,
+    NewOrganisation, NewPhoneNumber, NewRun, NewScenario, NewTemplate, NewTestProfile,
+    Organisation, Page, Project, Run, Scenario, Script, Store,
 };
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -216,6 +217,52 @@ impl World {
         let ids: Vec<RunId> = triggered.runs.iter().map(|run| run.id).collect();
         let runs = self.db.runs_by_id(self.org.id.into(), &ids).await.unwrap();
         (triggered.batch, runs)
+    }
+
+    pub async fn scenario(&self, name: &str, extra: serde_json::Value) -> Scenario {
+        let serde_json::Value::Object(extra) = extra else {
+            panic!("not an object: {extra}");
+        };
+        let new = NewScenario {
+            org: self.org.id,
+            project: self.project.id,
+            agent: self.agent.id,
+            name: name.to_owned(),
+            phone_number: None,
+            test_profile: None,
+            tags: vec!["night".to_owned()],
+            folder_path: Some("Sales.Outbound".to_owned()),
+            first_message: "I am {{test_profile.name}}".to_owned(),
+            max_duration: None,
+            extra,
+        };
+        self.db.create_scenario(new, now()).await.unwrap()
+    }
+
+    pub async fn profile(&self, name: &str) -> TestProfileId {
+        let new = NewTestProfile {
+            org: self.org.id,
+            project: Some(self.project.id),
+            agent: None,
+            name: name.to_owned(),
+            information: serde_json::json!({"testing_agent_variables": {"name": name}}),
+        };
+        self.db.create_test_profile(new, now()).await.unwrap().id
+    }
+
+    pub async fn batches(&self) -> Vec<Batch> {
+        let page = Page {
+            number: 1,
+            size: 500,
+        };
+        let filter = BatchFilter::default();
+        let listed = self.db.batches(self.org.id.into(), filter, page).await;
+        listed.unwrap().rows
+    }
+
+    /// Another engine on the same database, until the token is cancelled.
+    pub fn second_engine(&self) -> (Engine, CancellationToken, JoinHandle<Result<(), Error>>) {
+        start(&self.db, &self.bus)
     }
 
     /// Dial windows of runs admitted from now on.

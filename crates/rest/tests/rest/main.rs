@@ -28,4 +28,6 @@ mod queue;
 mod seed;
 mod shape;
 mod socket;
+mod suites;
+mod trigger;
 mod world;

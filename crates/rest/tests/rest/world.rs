@@ -131,6 +131,24 @@ impl Client {
         content_type: Option<&str>,
         body: Vec<u8>,
     ) -> BoxFuture<'static, Answer> {
+        self.send_with(method, path, content_type, &[], body)
+    }
+
+    /// Sends a JSON body with this `Idempotency-Key`.
+    pub fn once(&self, path: &str, key: &str, body: &Value) -> BoxFuture<'static, Answer> {
+        let body = serde_json::to_vec(body).unwrap();
+        let key = [("idempotency-key", key)];
+        self.send_with("POST", path, Some("application/json"), &key, body)
+    }
+
+    fn send_with(
+        &self,
+        method: &str,
+        path: &str,
+        content_type: Option<&str>,
+        headers: &[(&str, &str)],
+        body: Vec<u8>,
+    ) -> BoxFuture<'static, Answer> {
         let mut request = Request::builder()
             .method(method)
             .uri(path)
@@ -140,6 +158,9 @@ impl Client {
         }
         if let Some(kind) = content_type {
             request = request.header(header::CONTENT_TYPE, kind);
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
         }
         let request = request.body(Body::from(body)).unwrap();
         let (method, path) = (method.to_owned(), path.to_owned());

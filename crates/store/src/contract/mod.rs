@@ -5,12 +5,14 @@
 mod catalogue;
 mod runs;
 mod schedules;
+mod suites;
 mod tenancy;
 mod webhooks;
 
 pub use catalogue::{Agents, Folders, Numbers, Personalities, Scenarios, TestProfiles};
 pub use runs::{Ledger, Outbox, Retention, Runs, Transitions};
 pub use schedules::Schedules;
+pub use suites::Suites;
 pub use tenancy::{Keys, Secrets, Tenancy};
 pub use webhooks::Webhooks;
 
@@ -26,6 +28,7 @@ pub trait Store:
     + Personalities
     + Numbers
     + Schedules
+    + Suites
     + Runs
     + Transitions
     + Ledger

@@ -6,7 +6,7 @@ use ringdown_domain::{OrganisationId, ResultId, RunId, ScenarioId, Timestamp};
 use crate::{
     Arrival, Attempt, AttemptFilter, Batch, BatchFilter, Expired, Listing, Matched, NewAttempt,
     NewBatch, OutboxRow, Page, QueueEntry, Repeated, Result, Run, RunFilter, RunPatch, RunProgress,
-    Scope, Transition, TriggeredRun,
+    Scope, Transition, TriggeredRun, UsedTemplate,
 };
 
 /// Runs and batches as users see them.
@@ -18,7 +18,7 @@ pub trait Runs: Send + Sync {
     async fn trigger(&self, batch: NewBatch, now: Timestamp) -> Result<(Batch, Vec<TriggeredRun>)>;
     /// What was triggered with this idempotency key.
     async fn repeated(&self, org: OrganisationId, key: &str) -> Result<Option<Repeated>>;
-    /// Keeps the answer to a request with an idempotency key.
+    /// Keeps the answer to a request with an idempotency key, unless one is kept already.
     async fn keep_answer(&self, org: OrganisationId, key: &str, answer: &str) -> Result<()>;
     /// Forgets idempotency keys used before `before`, at most `limit`; how many.
     async fn forget_answers(&self, before: Timestamp, limit: u32) -> Result<u64>;
@@ -54,6 +54,8 @@ pub trait Runs: Send + Sync {
         &self,
         batches: &[ResultId],
     ) -> Result<Vec<(ResultId, ScenarioId, String)>>;
+    /// What the runs of a batch have in common, and how many have it, in the order of its queue.
+    async fn batch_templates(&self, scope: Scope, id: ResultId) -> Result<Vec<UsedTemplate>>;
     /// Renames a batch.
     async fn rename_batch(&self, scope: Scope, id: ResultId, name: &str) -> Result<()>;
     /// Stores a link that shows a batch to whoever has its token, until it expires.

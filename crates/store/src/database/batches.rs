@@ -2,10 +2,10 @@ use ringdown_domain::{OrganisationId, ResultId, ScenarioId, Timestamp};
 
 use super::Database;
 use super::counts::{COUNTS, counts};
-use super::rows::{Count, changed, count, from_json, limit, not_found, page, within};
+use super::rows::{Count, changed, count, from_json, limit, not_found, page, unsigned, within};
 use super::transitions::lock_batches;
 use crate::sql::{Row, Session, Sql, sql};
-use crate::{Batch, BatchFilter, Listing, Page, Result, Scope};
+use crate::{Batch, BatchFilter, Listing, Page, Result, Scope, UsedTemplate};
 
 const BATCH: &str = "b.id, b.org_id, b.project_id, b.agent_id, b.agent_name, b.name, \
     b.concurrency_limit, b.settings, b.state, b.cron_job_id, b.created_at, ";
@@ -139,6 +139,36 @@ pub(super) async fn scenarios(
                 row.id("scenario_id")?,
                 row.get("scenario_name")?,
             ))
+        })
+        .collect()
+}
+
+pub(super) async fn templates(
+    db: &Database,
+    scope: Scope,
+    id: ResultId,
+) -> Result<Vec<UsedTemplate>> {
+    let mut on = db.read().await?;
+    by_id(&mut on, scope, id).await?;
+    let mut query = sql("SELECT t.scenario_id, t.personality_id, ");
+    query.either(
+        "json_extract(t.test_profile, '$.id')",
+        "(t.test_profile::jsonb ->> 'id')::bigint",
+    );
+    query.push(
+        " AS profile_id, count(*) AS used FROM run_templates t JOIN runs r \
+         ON r.result_id = t.result_id AND r.template_id = t.id WHERE t.result_id = ",
+    );
+    query.push_bind(id.0).push(" GROUP BY t.id ORDER BY t.id");
+    let rows = query.all(&mut on).await?;
+    rows.iter()
+        .map(|row| {
+            Ok(UsedTemplate {
+                scenario: row.id("scenario_id")?,
+                personality: row.maybe_id("personality_id")?,
+                test_profile: row.maybe_id("profile_id")?,
+                runs: unsigned("run", row.get("used")?)?,
+            })
         })
         .collect()
 }

@@ -19,6 +19,7 @@ mod rows;
 mod run_lists;
 mod scenarios;
 mod secrets;
+mod suites;
 mod tenancy;
 mod transfer;
 mod transitions;

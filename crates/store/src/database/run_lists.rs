@@ -8,7 +8,7 @@ use super::{Database, batches, trigger};
 use crate::sql::{Session, Sql, sql};
 use crate::{
     Batch, BatchFilter, Listing, NewBatch, Page, Repeated, Result, Run, RunFilter, RunProgress,
-    Runs, Scope, TriggeredRun,
+    Runs, Scope, TriggeredRun, UsedTemplate,
 };
 
 fn filtered(query: &mut Sql, scope: Scope, filter: &RunFilter) {
@@ -149,7 +149,7 @@ impl Runs for Database {
 
     async fn keep_answer(&self, org: OrganisationId, key: &str, answer: &str) -> Result<()> {
         let mut tx = self.write().await?;
-        sql("UPDATE idempotency SET answer = $1 WHERE org_id = $2 AND key = $3")
+        sql("UPDATE idempotency SET answer = $1 WHERE org_id = $2 AND key = $3 AND answer IS NULL")
             .bind(answer)
             .bind(org.0)
             .bind(key)
@@ -278,6 +278,10 @@ impl Runs for Database {
         of: &[ResultId],
     ) -> Result<Vec<(ResultId, ScenarioId, String)>> {
         batches::scenarios(self, of).await
+    }
+
+    async fn batch_templates(&self, scope: Scope, id: ResultId) -> Result<Vec<UsedTemplate>> {
+        batches::templates(self, scope, id).await
     }
 
     async fn rename_batch(&self, scope: Scope, id: ResultId, name: &str) -> Result<()> {

@@ -88,7 +88,7 @@ fn storable_tags(tags: &[String]) -> Vec<String> {
     tags.iter().map(|tag| storable(tag)).collect()
 }
 
-async fn insert(on: &mut Session, new: NewScenario, now: Timestamp) -> Result<Scenario> {
+pub(super) async fn insert(on: &mut Session, new: NewScenario, now: Timestamp) -> Result<Scenario> {
     let mut stored = Scenario {
         id: ScenarioId(0),
         org: new.org,
@@ -137,6 +137,42 @@ async fn insert(on: &mut Session, new: NewScenario, now: Timestamp) -> Result<Sc
     stored.id = row.id("id")?;
     stored.number = parsed_option("evaluator", row.get("number")?)?;
     Ok(stored)
+}
+
+/// Reads an evaluator.
+pub(super) async fn load(on: &mut Session, scope: Scope, id: ScenarioId) -> Result<Scenario> {
+    let mut query = sql("SELECT ");
+    query.push(SCENARIO).push(SCENARIO_FROM);
+    within(&mut query, "s.", scope);
+    query.push(" AND s.id = ").push_bind(id.0);
+    let row = query.optional(on).await?;
+    scenario(&row.ok_or_else(|| not_found("evaluator", id))?)
+}
+
+/// Replaces an evaluator.
+pub(super) async fn update(on: &mut Session, scenario: &Scenario, now: Timestamp) -> Result<()> {
+    check_references(on, scenario).await?;
+    let rows = sql(
+        "UPDATE scenarios SET project_id = $1, agent_id = $2, name = $3, phone_number_id = $4, \
+         test_profile_id = $5, tags = $6, folder_path = $7, first_message = $8, \
+         max_duration_ms = $9, extra = $10, updated_at = $11 WHERE org_id = $12 AND id = $13",
+    )
+    .bind(scenario.project.0)
+    .bind(scenario.agent.0)
+    .bind(&scenario.name)
+    .bind(scenario.phone_number.map(|number| number.0))
+    .bind(scenario.test_profile.map(|profile| profile.0))
+    .bind(to_json("evaluator", &storable_tags(&scenario.tags))?)
+    .bind(&scenario.folder_path)
+    .bind(&scenario.first_message)
+    .bind(scenario.max_duration.map(millis))
+    .bind(to_json("evaluator", &scenario.extra)?)
+    .bind(now)
+    .bind(scenario.org.0)
+    .bind(scenario.id.0)
+    .run(on)
+    .await?;
+    changed("evaluator", scenario.id.0, rows)
 }
 
 fn filtered(query: &mut Sql, scope: Scope, filter: &ScenarioFilter) {
@@ -215,12 +251,7 @@ impl Scenarios for Database {
     }
 
     async fn scenario(&self, scope: Scope, id: ScenarioId) -> Result<Scenario> {
-        let mut query = sql("SELECT ");
-        query.push(SCENARIO).push(SCENARIO_FROM);
-        within(&mut query, "s.", scope);
-        query.push(" AND s.id = ").push_bind(id.0);
-        let row = query.optional(&mut self.read().await?).await?;
-        scenario(&row.ok_or_else(|| not_found("evaluator", id))?)
+        load(&mut self.read().await?, scope, id).await
     }
 
     async fn scenarios(
@@ -243,28 +274,7 @@ impl Scenarios for Database {
 
     async fn update_scenario(&self, scenario: &Scenario, now: Timestamp) -> Result<()> {
         let mut tx = self.write().await?;
-        check_references(&mut tx, scenario).await?;
-        let rows = sql(
-            "UPDATE scenarios SET project_id = $1, agent_id = $2, name = $3, phone_number_id = $4, \
-             test_profile_id = $5, tags = $6, folder_path = $7, first_message = $8, \
-             max_duration_ms = $9, extra = $10, updated_at = $11 WHERE org_id = $12 AND id = $13",
-        )
-        .bind(scenario.project.0)
-        .bind(scenario.agent.0)
-        .bind(&scenario.name)
-        .bind(scenario.phone_number.map(|number| number.0))
-        .bind(scenario.test_profile.map(|profile| profile.0))
-        .bind(to_json("evaluator", &storable_tags(&scenario.tags))?)
-        .bind(&scenario.folder_path)
-        .bind(&scenario.first_message)
-        .bind(scenario.max_duration.map(millis))
-        .bind(to_json("evaluator", &scenario.extra)?)
-        .bind(now)
-        .bind(scenario.org.0)
-        .bind(scenario.id.0)
-        .run(&mut tx)
-        .await?;
-        changed("evaluator", scenario.id.0, rows)?;
+        update(&mut tx, scenario, now).await?;
         tx.commit().await
     }
 
@@ -300,7 +310,7 @@ impl Scenarios for Database {
                 });
             }
             sql("UPDATE scenarios SET tags = $1, updated_at = $2 WHERE id = $3")
-                .bind(to_json("evaluator", &scenario.tags)?)
+                .bind(to_json("evaluator", &storable_tags(&scenario.tags))?)
                 .bind(now)
                 .bind(scenario.id.0)
                 .run(&mut tx)

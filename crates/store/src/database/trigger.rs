@@ -8,8 +8,11 @@ use super::{Database, batches};
 use crate::sql::{Session, sql};
 use crate::{Actor, Batch, Error, NewBatch, NewTemplate, Result, TriggeredRun, WebhookKind};
 
-/// Runs stored in one transaction where every other writer has to wait for it.
+/// Runs, or templates, stored in one transaction where every other writer has to wait for it.
 const PORTION: usize = 500;
+
+/// Bytes of templates stored in one such transaction.
+const PORTION_BYTES: usize = 2 * 1024 * 1024;
 
 /// Stores a batch. On PostgreSQL it is one transaction. On SQLite a long batch is stored in portions
 /// behind the state `staging`, which nobody sees, and appears at once with the last one: a transaction
@@ -20,15 +23,14 @@ pub(super) async fn trigger(
     now: Timestamp,
 ) -> Result<(Batch, Vec<TriggeredRun>)> {
     let mut staged = None;
-    // Numbers are chosen and taken in one transaction, or two batches would choose the same ones.
-    let chosen = new.runs.iter().any(|run| run.number.is_none());
-    if !db.has_one_writer() || chosen || new.runs.len() <= PORTION {
-        return store(db, &new, now, usize::MAX, &mut staged).await;
+    let short = new.runs.len() <= PORTION && new.templates.len() <= 1;
+    if !db.has_one_writer() || short {
+        return store(db, &new, now, &mut staged).await;
     }
     // In a task of its own: whoever asked for it may stop waiting between two portions.
     let db = db.clone();
     let work = async move {
-        let stored = store(&db, &new, now, PORTION, &mut staged).await;
+        let stored = store(&db, &new, now, &mut staged).await;
         if let (Err(_), Some(id)) = (&stored, staged)
             && let Err(error) = remove(&db, id).await
         {
@@ -50,17 +52,34 @@ pub(super) async fn trigger(
     }
 }
 
-/// Stores a batch, `portion` runs in each transaction. `staged` is set as long as a part of it is stored.
+/// Stores a batch, on SQLite in portions. `staged` is set as long as a part of it is stored.
 async fn store(
     db: &Database,
     new: &NewBatch,
     now: Timestamp,
-    portion: usize,
     staged: &mut Option<ResultId>,
 ) -> Result<(Batch, Vec<TriggeredRun>)> {
     let mut tx = db.write().await?;
     let id = insert_batch(&mut tx, new, now).await?;
-    let templates = insert_templates(&mut tx, id, &new.templates).await?;
+    let mut templates = Vec::with_capacity(new.templates.len());
+    let mut bytes = 0;
+    for (index, template) in new.templates.iter().enumerate() {
+        let long = index > 0 && (index.is_multiple_of(PORTION) || bytes > PORTION_BYTES);
+        if db.has_one_writer() && long {
+            tx.commit_part().await?;
+            *staged = Some(id);
+            tx = db.write().await?;
+            bytes = 0;
+        }
+        templates.push(insert_template(&mut tx, id, template, &mut bytes).await?);
+    }
+    // Numbers are chosen and taken in one transaction, or two batches would choose the same ones.
+    let chosen = new.runs.iter().any(|run| run.number.is_none());
+    let portion = if db.has_one_writer() && !chosen {
+        PORTION
+    } else {
+        usize::MAX
+    };
     let numbers = numbers(&mut tx, new).await?;
     let mut runs = Vec::with_capacity(new.runs.len());
     let mut left = new.runs.iter().zip(numbers).peekable();
@@ -144,31 +163,32 @@ async fn insert_batch(on: &mut Session, new: &NewBatch, now: Timestamp) -> Resul
     Ok(id)
 }
 
-async fn insert_templates(
+/// Adds the length of what is stored to `bytes`.
+async fn insert_template(
     on: &mut Session,
     batch: ResultId,
-    templates: &[NewTemplate],
-) -> Result<Vec<i64>> {
-    let mut ids = Vec::with_capacity(templates.len());
-    for template in templates {
-        let profile = template.test_profile.as_ref();
-        let row = sql(
-            "INSERT INTO run_templates (result_id, scenario_id, scenario_name, personality_id, \
-             personality_name, test_profile, script) VALUES ($1, $2, $3, $4, $5, $6, $7) \
-             RETURNING id",
-        )
-        .bind(batch.0)
-        .bind(template.scenario.0)
-        .bind(&template.scenario_name)
-        .bind(template.personality.map(|id| id.0))
-        .bind(&template.personality_name)
-        .bind(profile.map(|profile| to_json("run", profile)).transpose()?)
-        .bind(to_json("run", &template.script)?)
-        .one(on)
-        .await?;
-        ids.push(row.get("id")?);
-    }
-    Ok(ids)
+    template: &NewTemplate,
+    bytes: &mut usize,
+) -> Result<i64> {
+    let profile = template.test_profile.as_ref();
+    let profile = profile.map(|profile| to_json("run", profile)).transpose()?;
+    let script = to_json("run", &template.script)?;
+    *bytes += script.len() + profile.as_ref().map_or(0, String::len);
+    let row = sql(
+        "INSERT INTO run_templates (result_id, scenario_id, scenario_name, personality_id, \
+         personality_name, test_profile, script) VALUES ($1, $2, $3, $4, $5, $6, $7) \
+         RETURNING id",
+    )
+    .bind(batch.0)
+    .bind(template.scenario.0)
+    .bind(&template.scenario_name)
+    .bind(template.personality.map(|id| id.0))
+    .bind(&template.personality_name)
+    .bind(profile)
+    .bind(script)
+    .one(on)
+    .await?;
+    row.get("id")
 }
 
 /// The number of every run: its own, or one that no unfinished run uses.

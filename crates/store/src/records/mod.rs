@@ -3,12 +3,14 @@
 mod catalogue;
 mod ledger;
 mod runs;
+mod suites;
 mod tenancy;
 mod webhooks;
 
 pub use catalogue::*;
 pub use ledger::*;
 pub use runs::*;
+pub use suites::*;
 pub use tenancy::*;
 pub use webhooks::*;
 

@@ -4,7 +4,7 @@ use ringdown_domain::call::EndedReason;
 use ringdown_domain::run::{Effect, State, Status, Window};
 use ringdown_domain::{
     AgentId, CallId, CronJobId, E164, OrganisationId, PersonalityId, ProjectId, ResultId, RunId,
-    ScenarioId, Team, Timestamp,
+    ScenarioId, Team, TestProfileId, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 
@@ -145,6 +145,19 @@ pub struct NewTemplate {
     pub test_profile: Option<ProfileSnapshot>,
     /// What the testing agent does.
     pub script: Script,
+}
+
+/// What some runs of a stored batch have in common.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UsedTemplate {
+    /// The evaluator.
+    pub scenario: ScenarioId,
+    /// The personality.
+    pub personality: Option<PersonalityId>,
+    /// The test profile.
+    pub test_profile: Option<TestProfileId>,
+    /// How many runs.
+    pub runs: u32,
 }
 
 /// A run to store.

@@ -3,21 +3,19 @@
 use ringdown_store::{Agent, Project, Scenario, Script};
 use serde_json::Value;
 
+use super::casting::Pick;
 use super::template;
-use crate::error::{Answer, Failure};
 
 const CLOSING: &str = "Thank you, goodbye.";
 
 /// Bytes of a script's texts. What is spoken has to fit the bus message of 1 MiB that answers a call.
 const MAX_SCRIPT: usize = 256 * 1024;
 
-/// The script of an evaluator's runs with one test profile.
-pub(crate) fn script(
-    agent: &Agent,
-    scenario: &Scenario,
-    project: &Project,
-    profile: Option<&Value>,
-) -> Answer<Script> {
+/// The script of the runs of one evaluator with one personality and one test profile; or why there can
+/// be none. A personality gives the language where the evaluator names none.
+pub(super) fn script(agent: &Agent, project: &Project, pick: &Pick) -> Result<Script, String> {
+    let scenario = pick.scenario.as_ref();
+    let profile = pick.profile.as_ref().map(|profile| &profile.information);
     let extra = |name: &str| match scenario.extra.get(name) {
         Some(Value::String(text)) => template::fill(text, profile),
         _ => String::new(),
@@ -36,18 +34,19 @@ pub(crate) fn script(
     let longest = scenario.max_duration.unwrap_or(project.max_call_duration);
     let millis =
         |duration: std::time::Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-    let language = extra("scenario_language");
+    let spoken = pick.voice.as_ref().map(|voice| voice.language.as_str());
+    let language = match (extra("scenario_language"), spoken) {
+        (own, _) if !own.is_empty() => own,
+        (_, Some(spoken)) if !spoken.is_empty() => spoken.to_owned(),
+        _ => "en".to_owned(),
+    };
     let script = Script {
         first_message,
         replies,
         closing: CLOSING.to_owned(),
         max_duration_ms: millis(longest),
         silence_timeout_ms: millis(project.silence_timeout),
-        language: if language.is_empty() {
-            "en".to_owned()
-        } else {
-            language
-        },
+        language,
         instructions: extra("instructions"),
         expected_outcome: extra("expected_outcome_prompt"),
     };
@@ -57,13 +56,13 @@ pub(crate) fn script(
              profile is filled in.",
             scenario.id
         );
-        return Err(Failure::field("scenarios", message));
+        return Err(message);
     }
     Ok(script)
 }
 
 /// Bytes of a script's texts.
-pub(crate) fn size(script: &Script) -> usize {
+pub(super) fn size(script: &Script) -> usize {
     let texts = [
         &script.first_message,
         &script.closing,

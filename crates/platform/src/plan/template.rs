@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 /// `text` with the placeholders of a test profile filled in.
-pub(crate) fn fill(text: &str, information: Option<&Value>) -> String {
+pub(super) fn fill(text: &str, information: Option<&Value>) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("{{") {
