@@ -44,36 +44,59 @@ impl<S: Send + Sync> FromRequest<S> for Fields {
     type Rejection = Failure;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Failure> {
-        if !may_be_json(request.headers()) {
-            return Err(Failure::detail(
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "Send a JSON object with the header Content-Type: application/json.",
-            ));
-        }
-        let declared: Declared = request.extensions().get().cloned().unwrap_or_default();
-        let bytes = to_bytes(request.into_body(), MAX_BODY).await.map_err(|_| {
-            Failure::detail(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "The body could not be read, or is larger than 1 MiB.",
-            )
-        })?;
-        let value: Value = serde_json::from_slice(&bytes).map_err(|error| {
-            Failure::detail(
-                StatusCode::BAD_REQUEST,
-                format!("The body is not JSON: {error}."),
-            )
-        })?;
-        match value {
-            Value::Object(map) => Ok(Self {
-                map,
-                errors: FieldErrors::default(),
-                declared,
-            }),
-            _ => Err(Failure::detail(
-                StatusCode::BAD_REQUEST,
-                "The body has to be a JSON object.",
-            )),
-        }
+        read(request, false).await
+    }
+}
+
+/// The same, where the body may be left out.
+#[derive(Debug)]
+pub(crate) struct MaybeFields(pub(crate) Fields);
+
+impl<S: Send + Sync> FromRequest<S> for MaybeFields {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Failure> {
+        read(request, true).await.map(Self)
+    }
+}
+
+async fn read(request: Request, may_be_empty: bool) -> Answer<Fields> {
+    let declared: Declared = request.extensions().get().cloned().unwrap_or_default();
+    let json = may_be_json(request.headers());
+    let bytes = to_bytes(request.into_body(), MAX_BODY).await.map_err(|_| {
+        Failure::detail(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "The body could not be read, or is larger than 1 MiB.",
+        )
+    })?;
+    if may_be_empty && bytes.is_empty() {
+        return Ok(Fields {
+            declared,
+            ..Fields::default()
+        });
+    }
+    if !json {
+        return Err(Failure::detail(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "Send a JSON object with the header Content-Type: application/json.",
+        ));
+    }
+    let value: Value = serde_json::from_slice(&bytes).map_err(|error| {
+        Failure::detail(
+            StatusCode::BAD_REQUEST,
+            format!("The body is not JSON: {error}."),
+        )
+    })?;
+    match value {
+        Value::Object(map) => Ok(Fields {
+            map,
+            errors: FieldErrors::default(),
+            declared,
+        }),
+        _ => Err(Failure::detail(
+            StatusCode::BAD_REQUEST,
+            "The body has to be a JSON object.",
+        )),
     }
 }
 

@@ -102,6 +102,7 @@ pub fn openapi(base: &str) -> serde_json::Value {
 pub fn api(state: State) -> Api {
     let router = table()
         .router(&state)
+        .layer(axum::Extension(runs::RunCache::new()))
         .fallback(error::unknown_path)
         .method_not_allowed_fallback(error::method_not_allowed)
         .with_state(state);

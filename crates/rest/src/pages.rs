@@ -32,6 +32,22 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
     }
 }
 
+/// `http://host`, for links.
+pub(crate) struct Base(pub(crate) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Base {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
+        let host = parts
+            .headers
+            .get(header::HOST)
+            .and_then(|host| host.to_str().ok())
+            .unwrap_or("localhost");
+        Ok(Self(format!("http://{host}")))
+    }
+}
+
 /// What a handler has to know of a request besides its body.
 #[derive(Debug)]
 pub(crate) struct Asked {
@@ -52,16 +68,12 @@ impl<S: Send + Sync> FromRequestParts<S> for Asked {
             .await
             .map_err(|error| Failure::detail(StatusCode::BAD_REQUEST, error.to_string()))?;
         let principal = parts.extensions.get::<Principal>().cloned();
-        let host = parts
-            .headers
-            .get(header::HOST)
-            .and_then(|host| host.to_str().ok())
-            .unwrap_or("localhost");
+        let Base(base) = Base::from_request_parts(parts, state).await?;
         let asked = parts.extensions.get::<AsAsked>();
         Ok(Self {
             principal: principal
                 .ok_or_else(|| Failure::detail(StatusCode::UNAUTHORIZED, "Send your API key."))?,
-            base: format!("http://{host}"),
+            base,
             path: asked.map_or_else(|| parts.uri.path().to_owned(), |path| path.0.clone()),
             query,
             declared: parts.extensions.get().cloned().unwrap_or_default(),
@@ -76,6 +88,15 @@ impl Asked {
         found
             .map(|(_, value)| value.as_str())
             .filter(|v| !v.is_empty())
+    }
+
+    /// Every value of a parameter that may be repeated.
+    pub(crate) fn values(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.declared.check_query(name);
+        let given = self.query.iter().filter(move |(key, _)| key == name);
+        given
+            .map(|(_, value)| value.as_str())
+            .filter(|value| !value.is_empty())
     }
 
     pub(crate) fn query_id(&self, name: &str) -> Answer<Option<i64>> {

@@ -308,9 +308,9 @@ impl World {
         let (_, admin) = organisation(&store, "admin", true).await;
         let (org, us) = organisation(&store, "us", false).await;
         let (_, them) = organisation(&store, "them", false).await;
-        let engine = Engine::new(Arc::new(store.clone()), bus);
         let health = Arc::new(Health::new(|| "ringdown_test_total 7\n".to_owned()));
         let artefacts = Artefacts::in_folder(&folder.path().join("artefacts")).unwrap();
+        let engine = Engine::with_artefacts(Arc::new(store.clone()), bus, artefacts.clone());
         let api = rest::api(rest::State {
             engine: engine.clone(),
             artefacts: artefacts.clone(),
