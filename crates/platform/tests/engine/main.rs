@@ -11,4 +11,5 @@
 mod late;
 mod life;
 mod outages;
+mod retention;
 mod world;

@@ -17,8 +17,9 @@ use ringdown_proto::v1::{
     dial_fact,
 };
 use ringdown_store::{
-    Agent, Attempt, AttemptFilter, Batch, Database, Extra, NewAgent, NewBatch, NewOrganisation,
-    NewPhoneNumber, NewRun, NewTemplate, Organisation, Page, Project, Run, Script, Store,
+    Agent, Artefacts, Attempt, AttemptFilter, Batch, Database, Extra, NewAgent, NewBatch,
+    NewOrganisation, NewPhoneNumber, NewRun, NewTemplate, Organisation, Page, Project, Run, Script,
+    Store,
 };
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -34,6 +35,7 @@ pub struct World {
     pub project: Project,
     pub agent: Agent,
     pub server: NatsServer,
+    pub artefacts: Artefacts,
     store: Database,
     stop: CancellationToken,
     running: JoinHandle<Result<(), Error>>,
@@ -64,8 +66,9 @@ async fn connect(server: &NatsServer) -> Bus {
 fn start(
     db: &Arc<dyn Store>,
     bus: &Bus,
+    artefacts: &Artefacts,
 ) -> (Engine, CancellationToken, JoinHandle<Result<(), Error>>) {
-    let engine = Engine::new(Arc::clone(db), bus.clone());
+    let engine = Engine::with_artefacts(Arc::clone(db), bus.clone(), artefacts.clone());
     let stop = CancellationToken::new();
     let running = tokio::spawn({
         let (engine, stop) = (engine.clone(), stop.clone());
@@ -120,7 +123,8 @@ impl World {
             secrets: vec![],
         };
         db.add_phone_number(new, now()).await.unwrap();
-        let (engine, stop, running) = start(&db, &bus);
+        let artefacts = Artefacts::in_folder(&folder.path().join("artefacts")).unwrap();
+        let (engine, stop, running) = start(&db, &bus, &artefacts);
         Self {
             engine,
             bus,
@@ -129,6 +133,7 @@ impl World {
             project,
             agent,
             server,
+            artefacts,
             store,
             stop,
             running,
@@ -144,7 +149,7 @@ impl World {
         self.store = Database::sqlite(&self.file).await.unwrap();
         self.db = Arc::new(self.store.clone());
         meanwhile(self.db.as_ref()).await;
-        (self.engine, self.stop, self.running) = start(&self.db, &self.bus);
+        (self.engine, self.stop, self.running) = start(&self.db, &self.bus, &self.artefacts);
     }
 
     async fn stop_engine(&mut self) {

@@ -193,7 +193,7 @@ async fn export(Extract(state): Extract<State>, asked: Asked) -> Answer<Response
         let body = Body::from_stream(stream::iter([head]).chain(lines));
         return Ok(file(body, "text/csv; charset=utf-8", id, "csv"));
     }
-    let summary = summaries(&state, scope, vec![batch]).await?.pop();
+    let summary = summaries(&state, vec![batch]).await?.pop();
     let json = serde_json::to_string(&summary.unwrap_or_default())
         .map_err(|error| Failure::internal(&error.to_string()))?;
     // The object stays open for its runs.

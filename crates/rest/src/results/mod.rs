@@ -146,11 +146,7 @@ fn summary(batch: Batch, scenarios: BTreeMap<String, wire::ResultScenario>) -> w
 }
 
 /// Summaries of batches, with what has to be looked up for all of them at once.
-async fn summaries(
-    state: &State,
-    scope: Scope,
-    batches: Vec<Batch>,
-) -> Answer<Vec<wire::ResultSummary>> {
+async fn summaries(state: &State, batches: Vec<Batch>) -> Answer<Vec<wire::ResultSummary>> {
     if batches.is_empty() {
         return Ok(Vec::new());
     }
@@ -300,7 +296,7 @@ async fn list(
         count: shown.count,
         next: shown.next,
         previous: shown.previous,
-        results: summaries(&state, scope, shown.results).await?,
+        results: summaries(&state, shown.results).await?,
     }))
 }
 

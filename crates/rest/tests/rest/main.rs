@@ -11,13 +11,17 @@
 mod bad_input;
 mod bodies;
 mod bounds;
+mod bulk;
 mod fuzz;
 mod health;
 mod keys;
 mod lists;
 mod paths;
 mod queue;
+mod results;
+mod runs;
 mod seed;
 mod shape;
+mod sharing;
 mod socket;
 mod world;
