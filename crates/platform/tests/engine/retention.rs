@@ -1,7 +1,5 @@
 //! What is kept no longer is deleted, with its recordings; everything else stays.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use ringdown_bus::now;
 use ringdown_domain::{ResultId, Timestamp};
@@ -12,8 +10,8 @@ use crate::world::{World, within};
 const DAY: u64 = 24 * 60 * 60;
 
 fn days_ago(days: u64) -> Timestamp {
-    let ago = Duration::from_secs(days * DAY);
-    Timestamp::from_micros(now().as_micros() - ago.as_micros() as i64)
+    let ago = i64::try_from(days * DAY * 1_000_000).unwrap();
+    Timestamp::from_micros(now().as_micros() - ago)
 }
 
 /// A batch of `runs` runs that was triggered, recorded and, if it is to be over, cancelled at `at`.

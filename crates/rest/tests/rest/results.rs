@@ -89,7 +89,7 @@ async fn counts_are_exact(client: &Client, result: i64) {
         .iter()
         .filter_map(|run| run["metadata"]["duration_seconds"].as_f64())
         .sum();
-    let seconds = (seconds + 0.000_1) as u64;
+    let seconds = Duration::from_secs_f64(seconds + 0.000_1).as_secs();
     let minutes = format!("{:02}:{:02}", seconds / 60, seconds % 60);
     assert_eq!(detail["total_duration"], minutes);
     let rate = count(&passed) as f64 * 100.0 / total as f64;
