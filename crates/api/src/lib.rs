@@ -13,6 +13,7 @@ mod errors;
 pub mod own;
 mod page;
 mod results;
+mod run_list;
 mod runs;
 mod scenarios;
 mod trigger;
@@ -25,7 +26,8 @@ pub use catalogue::{
 };
 pub use errors::{Detail, FieldErrors};
 pub use page::Page;
-pub use results::{EndedCalls, ResultDetail, ResultSummary};
+pub use results::{EndedCalls, ResultDetail, ResultScenario, ResultSummary, ShareableLink};
+pub use run_list::{ListenUrl, RunSummary};
 pub use runs::{Evaluation, Metric, MetricExtra, Run, RunStatus, TranscriptTurn};
 pub use scenarios::Scenario;
 pub use trigger::{

@@ -104,12 +104,27 @@ pub struct Run {
     /// The evaluator's name.
     #[serde(default, deserialize_with = "null_is_default")]
     pub scenario_name: String,
+    /// Kind of evaluator; always a list of instructions here.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub scenario_type: String,
+    /// The personality.
+    #[serde(default)]
+    pub personality: Option<i64>,
+    /// The personality's name.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub personality_name: String,
     /// The agent under test.
     #[serde(default)]
     pub agent: Option<i64>,
     /// The agent's name.
     #[serde(default, deserialize_with = "null_is_default")]
     pub agent_name: String,
+    /// Its call, once it was matched to one; else empty.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub provider_call_id: String,
+    /// A name its users gave it in their traces, at most 32 characters.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub trace_id: String,
     /// The result it belongs to.
     #[serde(default)]
     pub result_id: Option<i64>,
@@ -128,15 +143,31 @@ pub struct Run {
     /// Whether it passed; null until it is completed.
     #[serde(default)]
     pub success: Option<bool>,
-    /// `success` or `failure`, once completed.
+    /// `success` or `failure`, once completed; a reviewer's verdict, `reviewed_success` or
+    /// `reviewed_failure`, stands before it.
     #[serde(default)]
     pub evaluation_status: Option<String>,
+    /// Whether somebody reviewed it.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub is_reviewed: bool,
+    /// What a reviewer wrote.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub feedback: String,
+    /// Rules for passing; none here.
+    #[serde(default)]
+    pub rubric: serde_json::Value,
+    /// Findings by weight; none here.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub critical_categories: Vec<serde_json::Value>,
     /// What was measured.
     #[serde(default)]
     pub evaluation: Option<Evaluation>,
     /// What had to happen for it to pass.
     #[serde(default, deserialize_with = "null_is_default")]
     pub expected_outcome_prompt: String,
+    /// What the testing agent was told.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub scenario_instructions: String,
     /// Verdict on the expected outcome; null if nothing judged it.
     #[serde(default)]
     pub expected_outcome: serde_json::Value,
@@ -171,6 +202,24 @@ pub struct Run {
     /// Whether it runs as text; never here.
     #[serde(default, deserialize_with = "null_is_default")]
     pub run_as_text: bool,
+    /// Kind of run; null: an ordinary one.
+    #[serde(default)]
+    pub run_type: Option<String>,
+    /// Channel of the recording that holds the testing agent, from 0; null without a recording.
+    #[serde(default)]
+    pub testing_channel_index: Option<i64>,
+    /// Mail address of a run by mail; never here.
+    #[serde(default)]
+    pub email_id: Option<String>,
+    /// What a provider says of the call; nothing here.
+    #[serde(default)]
+    pub provider_call_details: serde_json::Value,
+    /// Made-up answers of tools; none here.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub generated_mock_tool_entries: Vec<serde_json::Value>,
+    /// Tools that were replaced; none here.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub mocked_tool_names: Vec<String>,
     /// When it may be dialed, RFC 3339; null until it is pending.
     #[serde(default)]
     pub outbound_dial_window_opens_at: Option<String>,
@@ -208,6 +257,12 @@ pub struct Metric {
     /// The verdict of a binary metric.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub passed: Option<bool>,
+    /// The chosen text of a metric that chooses one; else empty.
+    #[serde(default, rename = "enum", deserialize_with = "null_is_default")]
+    pub choice: String,
+    /// Its value as a text; empty if it could not be measured.
+    #[serde(default)]
+    pub value: serde_json::Value,
     /// A sentence, or several.
     #[serde(default)]
     pub explanation: serde_json::Value,
@@ -242,6 +297,15 @@ pub struct TranscriptTurn {
     /// What was said, where it is known.
     #[serde(default, deserialize_with = "null_is_default")]
     pub content: String,
+    /// What was said, in lower case.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub normalized_content: String,
+    /// Where it differs from what was to be said; nothing here.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub comparison_spans: Vec<serde_json::Value>,
+    /// The same as `start_time`.
+    #[serde(default)]
+    pub timestamp: Option<f64>,
     /// Seconds from the start of the call.
     #[serde(default)]
     pub start_time: Option<f64>,

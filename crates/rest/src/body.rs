@@ -3,6 +3,7 @@
 use axum::body::to_bytes;
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, StatusCode, header};
+use bytes::Bytes;
 use ringdown_api::FieldErrors;
 use ringdown_domain::E164;
 use serde_json::{Map, Value};
@@ -44,19 +45,19 @@ impl<S: Send + Sync> FromRequest<S> for Fields {
     type Rejection = Failure;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Failure> {
-        let declared: Declared = request.extensions().get().cloned().unwrap_or_default();
-        let value = read(request, MAX_BODY).await?;
-        match value {
-            Value::Object(map) => Ok(Self {
-                map,
-                errors: FieldErrors::default(),
-                declared,
-            }),
-            _ => Err(Failure::detail(
-                StatusCode::BAD_REQUEST,
-                "The body has to be a JSON object.",
-            )),
-        }
+        fields(request, false).await
+    }
+}
+
+/// The same, where the body may be left out.
+#[derive(Debug)]
+pub(crate) struct MaybeFields(pub(crate) Fields);
+
+impl<S: Send + Sync> FromRequest<S> for MaybeFields {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Failure> {
+        fields(request, true).await.map(Self)
     }
 }
 
@@ -67,25 +68,54 @@ impl<S: Send + Sync> FromRequest<S> for Raw {
     type Rejection = Failure;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Failure> {
-        Ok(Self(read(request, 5 * MAX_BODY).await?))
+        let json = may_be_json(request.headers());
+        let bytes = read(request, 5 * MAX_BODY).await?;
+        parsed(json, &bytes).map(Self)
     }
 }
 
-async fn read(request: Request, longest: usize) -> Answer<Value> {
-    if !may_be_json(request.headers()) {
-        return Err(Failure::detail(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "Send a JSON object with the header Content-Type: application/json.",
-        ));
-    }
-    let bytes = to_bytes(request.into_body(), longest).await.map_err(|_| {
+async fn fields(request: Request, may_be_empty: bool) -> Answer<Fields> {
+    let declared: Declared = request.extensions().get().cloned().unwrap_or_default();
+    let json = may_be_json(request.headers());
+    let bytes = read(request, MAX_BODY).await?;
+    let map = if may_be_empty && bytes.is_empty() {
+        Map::new()
+    } else {
+        match parsed(json, &bytes)? {
+            Value::Object(map) => map,
+            _ => {
+                return Err(Failure::detail(
+                    StatusCode::BAD_REQUEST,
+                    "The body has to be a JSON object.",
+                ));
+            }
+        }
+    };
+    Ok(Fields {
+        map,
+        errors: FieldErrors::default(),
+        declared,
+    })
+}
+
+async fn read(request: Request, longest: usize) -> Answer<Bytes> {
+    to_bytes(request.into_body(), longest).await.map_err(|_| {
         let mebibytes = longest / MAX_BODY;
         Failure::detail(
             StatusCode::PAYLOAD_TOO_LARGE,
             format!("The body could not be read, or is larger than {mebibytes} MiB."),
         )
-    })?;
-    serde_json::from_slice(&bytes).map_err(|error| {
+    })
+}
+
+fn parsed(declared_json: bool, bytes: &[u8]) -> Answer<Value> {
+    if !declared_json {
+        return Err(Failure::detail(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "Send a JSON object with the header Content-Type: application/json.",
+        ));
+    }
+    serde_json::from_slice(bytes).map_err(|error| {
         Failure::detail(
             StatusCode::BAD_REQUEST,
             format!("The body is not JSON: {error}."),

@@ -116,6 +116,7 @@ pub fn api(state: State) -> Api {
     let router = table
         .router(&state)
         .layer(Extension(document))
+        .layer(axum::Extension(runs::RunCache::new()))
         .fallback(error::unknown_path)
         .method_not_allowed_fallback(error::method_not_allowed)
         .with_state(state);

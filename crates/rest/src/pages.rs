@@ -32,6 +32,17 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
     }
 }
 
+/// Where the server is, as [`base`] has it.
+pub(crate) struct Base(pub(crate) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Base {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
+        Ok(Self(base(&parts.headers)))
+    }
+}
+
 /// What a handler has to know of a request besides its body.
 #[derive(Debug)]
 pub(crate) struct Asked {
@@ -52,11 +63,12 @@ impl<S: Send + Sync> FromRequestParts<S> for Asked {
             .await
             .map_err(|error| Failure::detail(StatusCode::BAD_REQUEST, error.to_string()))?;
         let principal = parts.extensions.get::<Principal>().cloned();
+        let Base(base) = Base::from_request_parts(parts, state).await?;
         let asked = parts.extensions.get::<AsAsked>();
         Ok(Self {
             principal: principal
                 .ok_or_else(|| Failure::detail(StatusCode::UNAUTHORIZED, "Send your API key."))?,
-            base: base(&parts.headers),
+            base,
             path: asked.map_or_else(|| parts.uri.path().to_owned(), |path| path.0.clone()),
             query,
             declared: parts.extensions.get().cloned().unwrap_or_default(),
@@ -90,6 +102,15 @@ impl Asked {
         self.declared.check_query(name);
         let found = self.query.iter().find(|(key, _)| key == name);
         found.map(|(_, value)| value.as_str())
+    }
+
+    /// Every value of a parameter that may be repeated.
+    pub(crate) fn values(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.declared.check_query(name);
+        let given = self.query.iter().filter(move |(key, _)| key == name);
+        given
+            .map(|(_, value)| value.as_str())
+            .filter(|value| !value.is_empty())
     }
 
     pub(crate) fn query_id(&self, name: &str) -> Answer<Option<i64>> {

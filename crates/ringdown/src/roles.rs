@@ -306,7 +306,11 @@ async fn start_platform(config: &Config, running: &mut Running) -> Result<(), Fa
         );
     }
     let key = admin_key(config, &store).await?;
-    let engine = Engine::new(Arc::new(store.clone()), running.bus.clone());
+    let engine = Engine::with_artefacts(
+        Arc::new(store.clone()),
+        running.bus.clone(),
+        running.artefacts.clone(),
+    );
     let registry = running.registry.clone();
     let unusable = IntGauge::new(
         "ringdown_bus_unusable_messages",

@@ -83,6 +83,18 @@ impl Artefacts {
         Ok(keys)
     }
 
+    /// Removes what is under `key`; harmless if there is nothing.
+    ///
+    /// # Errors
+    /// [`Error::Artefacts`] if the key is not valid or the store refuses.
+    pub async fn delete(&self, key: &str) -> Result<()> {
+        let key = Key::parse(key).map_err(object_store::Error::from)?;
+        match self.objects.delete(&key).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Where the artefact is on this machine; it may not exist.
     ///
     /// # Errors
@@ -115,6 +127,11 @@ mod tests {
         for key in ["../escape", "a/../../escape", "/../x"] {
             assert!(artefacts.put(key, Bytes::new()).await.is_err(), "{key}");
         }
+        for _ in 0..2 {
+            artefacts.delete("recordings/t/1/a.wav").await.unwrap();
+        }
+        let gone = artefacts.get("recordings/t/1/a.wav").await;
+        assert!(matches!(gone, Err(Error::NotFound { .. })));
         let missing = artefacts.get("recordings/none").await;
         assert!(matches!(missing, Err(Error::NotFound { .. })));
     }

@@ -7,7 +7,7 @@ mod evidence;
 mod facts;
 mod matching;
 mod relay;
-mod sweep;
+mod retention;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,8 +17,8 @@ use ringdown_bus::{Bus, now};
 use ringdown_domain::run::{Effect, Event, Status};
 use ringdown_domain::{OrganisationId, ResultId, RunId};
 use ringdown_store::{
-    Batch, Error as StoreError, NewBatch, Run, RunPatch, RunProgress, Scope, Store, Transition,
-    TriggeredRun,
+    Artefacts, Batch, Error as StoreError, NewBatch, Run, RunPatch, RunProgress, Scope, Store,
+    Transition, TriggeredRun,
 };
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
@@ -59,12 +59,24 @@ struct Inner {
     webhooks: Notify,
     cron: Notify,
     admission: Notify,
+    retention: Notify,
+    /// Where recordings are; `None`: they stay when their runs are deleted.
+    artefacts: Option<Artefacts>,
     to_admit: Mutex<BTreeSet<OrganisationId>>,
 }
 
 impl Engine {
     /// An engine that is not running yet; [`Engine::run`] starts it.
     pub fn new(store: Arc<dyn Store>, bus: Bus) -> Self {
+        Self::made(store, bus, None)
+    }
+
+    /// The same, with the recordings: they are removed once their runs are deleted.
+    pub fn with_artefacts(store: Arc<dyn Store>, bus: Bus, artefacts: Artefacts) -> Self {
+        Self::made(store, bus, Some(artefacts))
+    }
+
+    fn made(store: Arc<dyn Store>, bus: Bus, artefacts: Option<Artefacts>) -> Self {
         Self(Arc::new(Inner {
             store,
             bus,
@@ -73,6 +85,8 @@ impl Engine {
             webhooks: Notify::new(),
             cron: Notify::new(),
             admission: Notify::new(),
+            retention: Notify::new(),
+            artefacts,
             to_admit: Mutex::new(BTreeSet::new()),
         }))
     }
@@ -105,7 +119,7 @@ impl Engine {
         parts.spawn(relay::run(self.clone(), stop.clone()));
         parts.spawn(deadlines.run(stop.clone()));
         parts.spawn(cron::run(self.clone(), stop.clone()));
-        parts.spawn(sweep::run(self.clone(), stop.clone()));
+        parts.spawn(retention::run(self.clone(), stop.clone()));
         parts.spawn(self.clone().admission_loop(stop.clone()));
         while let Some(ended) = parts.join_next().await {
             if let Err(panic) = ended {
@@ -253,6 +267,11 @@ impl Engine {
     /// An outgoing webhook was added or is to be tried again.
     pub fn webhooks_changed(&self) {
         self.0.webhooks.notify_one();
+    }
+
+    /// Runs were deleted: what belonged to them can be removed.
+    pub fn deleted(&self) {
+        self.0.retention.notify_one();
     }
 
     fn schedule_admission(&self, org: OrganisationId) {

@@ -13,5 +13,6 @@ mod late;
 mod life;
 mod outages;
 mod plan;
+mod retention;
 mod scale;
 mod world;

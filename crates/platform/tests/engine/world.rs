@@ -17,8 +17,8 @@ use ringdown_proto::v1::{
     dial_fact,
 };
 use ringdown_store::{
-    Agent, Attempt, AttemptFilter, Batch, BatchFilter, Database, Extra, NewAgent, NewBatch,
-    NewOrganisation, NewPhoneNumber, NewRun, NewScenario, NewTemplate, NewTestProfile,
+    Agent, Artefacts, Attempt, AttemptFilter, Batch, BatchFilter, Database, Extra, NewAgent,
+    NewBatch, NewOrganisation, NewPhoneNumber, NewRun, NewScenario, NewTemplate, NewTestProfile,
     Organisation, Page, Project, Run, Scenario, Script, Store,
 };
 use tokio::task::JoinHandle;
@@ -35,6 +35,7 @@ pub struct World {
     pub project: Project,
     pub agent: Agent,
     pub server: NatsServer,
+    pub artefacts: Artefacts,
     store: Database,
     stop: CancellationToken,
     running: JoinHandle<Result<(), Error>>,
@@ -65,8 +66,9 @@ async fn connect(server: &NatsServer) -> Bus {
 fn start(
     db: &Arc<dyn Store>,
     bus: &Bus,
+    artefacts: &Artefacts,
 ) -> (Engine, CancellationToken, JoinHandle<Result<(), Error>>) {
-    let engine = Engine::new(Arc::clone(db), bus.clone());
+    let engine = Engine::with_artefacts(Arc::clone(db), bus.clone(), artefacts.clone());
     let stop = CancellationToken::new();
     let running = tokio::spawn({
         let (engine, stop) = (engine.clone(), stop.clone());
@@ -121,7 +123,8 @@ impl World {
             secrets: vec![],
         };
         db.add_phone_number(new, now()).await.unwrap();
-        let (engine, stop, running) = start(&db, &bus);
+        let artefacts = Artefacts::in_folder(&folder.path().join("artefacts")).unwrap();
+        let (engine, stop, running) = start(&db, &bus, &artefacts);
         Self {
             engine,
             bus,
@@ -130,6 +133,7 @@ impl World {
             project,
             agent,
             server,
+            artefacts,
             store,
             stop,
             running,
@@ -145,7 +149,7 @@ impl World {
         self.store = Database::sqlite(&self.file).await.unwrap();
         self.db = Arc::new(self.store.clone());
         meanwhile(self.db.as_ref()).await;
-        (self.engine, self.stop, self.running) = start(&self.db, &self.bus);
+        (self.engine, self.stop, self.running) = start(&self.db, &self.bus, &self.artefacts);
     }
 
     async fn stop_engine(&mut self) {
@@ -262,7 +266,7 @@ impl World {
 
     /// Another engine on the same database, until the token is cancelled.
     pub fn second_engine(&self) -> (Engine, CancellationToken, JoinHandle<Result<(), Error>>) {
-        start(&self.db, &self.bus)
+        start(&self.db, &self.bus, &self.artefacts)
     }
 
     /// Dial windows of runs admitted from now on.

@@ -4,8 +4,8 @@ use ringdown_domain::run::Status;
 use serde_json::{Value, json};
 
 use crate::shape::{
-    AGENT, PAGE, PHONE_NUMBER, RESULT, RESULT_DETAIL, RUN, SCENARIO, TEST_PROFILE, TRIGGERED,
-    TRIGGERED_RUN, check,
+    AGENT, PAGE, PHONE_NUMBER, RESULT, RESULT_DETAIL, RUN, RUN_SUMMARY, SCENARIO, TEST_PROFILE,
+    TRIGGERED, TRIGGERED_RUN, check,
 };
 use crate::world::{CALLER, V1, World, id};
 
@@ -118,7 +118,7 @@ async fn an_outbound_test_from_its_number_to_its_result() {
     check(&page["results"][0], RESULT);
     let page = us.get(&format!("{V1}/runs/?status__in=pending")).await;
     check(&page, PAGE);
-    check(&page["results"][0], RUN);
+    check(&page["results"][0], RUN_SUMMARY);
 
     let stored = world.engine.store();
     let stored = stored

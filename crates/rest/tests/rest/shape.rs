@@ -173,6 +173,35 @@ pub const RUN: &[(&str, Kind)] = &[
     ("outbound_dial_window_closes_at", OrNull(&Time)),
 ];
 
+/// A run in a list.
+pub const RUN_SUMMARY: &[(&str, Kind)] = &[
+    ("id", Int),
+    ("provider_call_id", Text),
+    ("scenario", Int),
+    ("scenario_name", Text),
+    ("personality", OrNull(&Int)),
+    ("personality_name", Text),
+    ("result_id", Int),
+    ("agent", Int),
+    ("agent_name", Text),
+    ("duration", Minutes),
+    ("status", Text),
+    ("evaluation_status", OrNull(&Text)),
+    ("success", OrNull(&Bool)),
+    ("timestamp", Time),
+    ("executed_at", OrNull(&Time)),
+    ("metadata", Object),
+    ("metrics", List),
+    ("outbound_number", Number),
+    ("error_message", Text),
+    ("run_as_text", Bool),
+    ("test_profile_name", Text),
+    ("agent_number", OrNull(&Text)),
+    ("outbound_dial_window_opens_at", OrNull(&Time)),
+    ("outbound_dial_window_seconds", OrNull(&Num)),
+    ("outbound_dial_window_closes_at", OrNull(&Time)),
+];
+
 pub const RESULT: &[(&str, Kind)] = &[
     ("id", Int),
     ("name", Text),
@@ -184,6 +213,9 @@ pub const RESULT: &[(&str, Kind)] = &[
     ("completed_runs_count", Int),
     ("success_runs_count", Int),
     ("failed_runs_count", Int),
+    ("met_expected_outcome_count", Int),
+    ("total_expected_outcome_count", Int),
+    ("is_cronjob", Bool),
     ("created_at", Time),
     ("updated_at", Time),
 ];
@@ -195,6 +227,15 @@ pub const RESULT_DETAIL: &[(&str, Kind)] = &[
     ("total_duration", Minutes),
     ("connected_runs", Int),
     ("not_connected_runs", Int),
+    ("failed_infrastructure_runs", Int),
+    ("failed_workflow_runs", Int),
+    ("successful_calls", Int),
+    ("overall_evaluation", Object),
+    ("metrics", List),
+    ("performance_metrics", List),
+    ("runs_by_tags", Object),
+    ("latency_data", Object),
+    ("failed_reasons", List),
     ("scenarios", List),
     ("run_settings", Object),
 ];

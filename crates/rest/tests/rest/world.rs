@@ -182,6 +182,27 @@ impl Client {
         })
     }
 
+    /// Fetches something with further headers, which replace the usual ones.
+    pub async fn get_with(&self, path: &str, headers: &[(&'static str, &str)]) -> Answer {
+        let mut request = Request::builder().uri(path).body(Body::empty()).unwrap();
+        let usual = [("host", "platform.test"), ("x-cekura-api-key", self.key())];
+        for (name, value) in usual.iter().chain(headers) {
+            request.headers_mut().insert(*name, value.parse().unwrap());
+        }
+        let (parts, body) = self
+            .api
+            .clone()
+            .oneshot(request)
+            .await
+            .unwrap()
+            .into_parts();
+        Answer {
+            status: parts.status,
+            headers: parts.headers,
+            bytes: to_bytes(body, usize::MAX).await.unwrap().to_vec(),
+        }
+    }
+
     /// Sends `body` as JSON.
     pub async fn ask(&self, method: &str, path: &str, body: &Value) -> Answer {
         let body = serde_json::to_vec(body).unwrap();
@@ -339,9 +360,9 @@ impl World {
         let (_, admin) = organisation(&store, "admin", true).await;
         let (org, us) = organisation(&store, "us", false).await;
         let (_, them) = organisation(&store, "them", false).await;
-        let engine = Engine::new(Arc::new(store.clone()), bus);
         let health = Arc::new(Health::new(|| "ringdown_test_total 7\n".to_owned()));
         let artefacts = Artefacts::in_folder(&folder.path().join("artefacts")).unwrap();
+        let engine = Engine::with_artefacts(Arc::new(store.clone()), bus, artefacts.clone());
         let api = rest::api(rest::State {
             engine: engine.clone(),
             artefacts: artefacts.clone(),

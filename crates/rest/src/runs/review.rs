@@ -1,0 +1,123 @@
+//! What people say of a run after the fact. It is kept beside what the engine found out and never
+//! changes it: a reviewer's verdict is shown before the engine's, and the counts are the engine's.
+
+use axum::Json;
+use axum::extract::State as Extract;
+use ringdown_api as wire;
+use ringdown_bus::now;
+use ringdown_domain::RunId;
+use ringdown_store::{Extra, Run, RunPatch};
+use serde_json::{Value, json};
+
+use super::show::show;
+use crate::State;
+use crate::body::{Fields, MAX_TEXT};
+use crate::error::Answer;
+use crate::operations::{Body, Kind};
+use crate::pages::{Asked, Id};
+
+/// Names of the notes of a run.
+const FEEDBACK: &str = "feedback";
+const REVIEWED: &str = "is_reviewed";
+const VERDICT: &str = "reviewed_success";
+const TRACE: &str = "trace_id";
+
+/// Texts of `evaluation_status`.
+const VERDICTS: &[&str] = &["success", "failure", "reviewed_success", "reviewed_failure"];
+
+/// A run's review.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Review {
+    /// What a reviewer wrote.
+    pub(crate) feedback: String,
+    /// Whether somebody reviewed it.
+    pub(crate) is_reviewed: bool,
+    /// The reviewer's verdict.
+    pub(crate) verdict: Option<bool>,
+    /// A name in the users' own traces.
+    pub(crate) trace_id: String,
+}
+
+impl Review {
+    pub(crate) fn of(run: &Run) -> Self {
+        let text = |name: &str| run.notes.get(name).and_then(Value::as_str);
+        let flag = |name: &str| run.notes.get(name).and_then(Value::as_bool);
+        Self {
+            feedback: text(FEEDBACK).unwrap_or_default().to_owned(),
+            is_reviewed: flag(REVIEWED).unwrap_or_default(),
+            verdict: flag(VERDICT),
+            trace_id: text(TRACE).unwrap_or_default().to_owned(),
+        }
+    }
+
+    fn write(self, notes: &mut Extra) {
+        notes.insert(FEEDBACK.to_owned(), json!(self.feedback));
+        notes.insert(REVIEWED.to_owned(), json!(self.is_reviewed));
+        notes.insert(VERDICT.to_owned(), json!(self.verdict));
+        notes.insert(TRACE.to_owned(), json!(self.trace_id));
+    }
+}
+
+/// What may be written to a run.
+pub(super) fn body() -> Body {
+    Body::new()
+        .optional(FEEDBACK, Kind::Short(10_000), "What a reviewer wrote.")
+        .optional(REVIEWED, Kind::Flag, "Whether somebody reviewed it.")
+        .optional(
+            "evaluation_status",
+            Kind::OneOf(VERDICTS),
+            "reviewed_success or reviewed_failure is a reviewer's verdict and marks the run as \
+             reviewed; success or failure takes it back.",
+        )
+        .optional(TRACE, Kind::Short(32), "A name in your own traces.")
+        .lenient()
+}
+
+/// Takes the review of a body; what the engine owns is ignored.
+fn read(fields: &mut Fields, review: &mut Review) -> Answer<()> {
+    if fields.has(FEEDBACK) {
+        review.feedback = fields.text(FEEDBACK, MAX_TEXT).unwrap_or_default();
+    }
+    if let Some(text) = fields.text("evaluation_status", 32) {
+        review.verdict = match text.as_str() {
+            "reviewed_success" => Some(true),
+            "reviewed_failure" => Some(false),
+            "success" | "failure" => None,
+            _ => {
+                let expected = format!("Expected one of: {}.", VERDICTS.join(", "));
+                fields.wrong("evaluation_status", expected);
+                None
+            }
+        };
+        review.is_reviewed = review.verdict.is_some() || review.is_reviewed;
+    }
+    if let Some(reviewed) = fields.boolean(REVIEWED) {
+        review.is_reviewed = reviewed;
+    }
+    if fields.has(TRACE) {
+        review.trace_id = fields.text(TRACE, 32).unwrap_or_default();
+    }
+    fields.check()
+}
+
+/// Serves PUT and PATCH alike: an absent field stays as it is.
+pub(super) async fn change(
+    Extract(state): Extract<State>,
+    Id(id): Id,
+    asked: Asked,
+    mut fields: Fields,
+) -> Answer<Json<wire::Run>> {
+    let scope = asked.principal.scope;
+    let run = state.store().run(scope, RunId(id)).await?;
+    let mut review = Review::of(&run);
+    read(&mut fields, &mut review)?;
+    let mut notes = run.notes;
+    review.write(&mut notes);
+    let patch = RunPatch {
+        notes: Some(notes),
+        ..RunPatch::default()
+    };
+    state.store().patch_run(RunId(id), patch, now()).await?;
+    let run = state.store().run(scope, RunId(id)).await?;
+    Ok(Json(show(&run, &asked.base)))
+}
