@@ -14,6 +14,7 @@ mod results;
 mod runs;
 mod scenarios;
 mod trigger;
+pub mod webhooks;
 
 pub use agents::{Agent, Occupancy, PhoneNumber, PhoneNumberBrief, TestProfile, TestProfileData};
 pub use errors::{Detail, FieldErrors};

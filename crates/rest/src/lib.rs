@@ -9,6 +9,7 @@
 mod agents;
 mod auth;
 mod body;
+mod dispatch;
 mod error;
 mod health;
 mod listen;
@@ -24,6 +25,7 @@ mod scenarios;
 mod script;
 mod template;
 mod trigger;
+mod webhooks;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,6 +46,7 @@ use tower_http::timeout::TimeoutLayer;
 use tracing::Instrument as _;
 
 pub use auth::{ApiKey, hash_key};
+pub use dispatch::Dispatcher;
 pub use health::Health;
 
 use error::Failure;
@@ -89,6 +92,7 @@ fn table() -> Table {
     numbers::operations(&mut table);
     profiles::operations(&mut table);
     own::operations(&mut table);
+    webhooks::operations(&mut table);
     health::operations(&mut table);
     table
 }

@@ -3,6 +3,7 @@
 mod attempts;
 mod cli;
 mod config;
+mod delivery;
 mod demo;
 mod dial;
 mod exit;
@@ -11,6 +12,7 @@ mod progress;
 mod roles;
 mod run;
 mod up;
+mod webhooks;
 
 use std::process::ExitCode;
 
@@ -76,6 +78,7 @@ async fn command(cli: Cli, config: config::Config) -> Outcome {
         Command::Serve(serve) => up::up(&config, &serve.roles, format).await,
         Command::Dial(dial) => dial::dial(&dial, format).await,
         Command::Attempts(attempts) => attempts::attempts(&attempts, format).await,
+        Command::Webhooks(webhooks) => webhooks::webhooks(webhooks, format).await,
         Command::Run(run) => Box::pin(run::run(run, format)).await,
         Command::Demo(demo) => Box::pin(demo::demo(&demo, format)).await,
         Command::Config => {

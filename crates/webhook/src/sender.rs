@@ -7,8 +7,9 @@ use async_trait::async_trait;
 use rand::RngExt as _;
 use ringdown_domain::{OrganisationId, ProjectId, ResultId, Timestamp};
 use ringdown_egress::header::{LOCATION, RETRY_AFTER, USER_AGENT};
-use ringdown_egress::{Client, Error as EgressError, Method, NotSent, Request, Response};
-use ringdown_egress::header_field;
+use ringdown_egress::{
+    Client, Error as EgressError, Method, NotSent, Request, Response, header_field,
+};
 use ringdown_store::{
     Batch, Error as StoreError, Project, Run, Scope, SecretOwner, Store, WebhookEvent, WebhookKind,
     WebhookOutcome, WebhookState, WebhookTry,
@@ -135,7 +136,9 @@ impl Sender {
             )
             .await?;
         let tried = self.attempt(project, &event, &url, &event.body).await;
-        self.conclude(&event, event.body.clone(), tried).await?;
+        let next = self.next(&event, &tried);
+        self.conclude(&event, event.body.clone(), tried, next)
+            .await?;
         let scope = Scope {
             org: project.org,
             project: Some(project.id),
@@ -177,7 +180,7 @@ impl Sender {
             }
         }
         let outcome = Some(tried.outcome);
-        let state = self.conclude(event, body, tried).await?;
+        let state = self.conclude(event, body, tried, next).await?;
         Ok(Done { state, outcome })
     }
 
@@ -412,9 +415,10 @@ impl Sender {
         event: &WebhookEvent,
         body: String,
         tried: Tried,
+        next: Next,
     ) -> Result<WebhookState, Error> {
         let now = now();
-        let (state, next_try_at) = match self.next(event, &tried) {
+        let (state, next_try_at) = match next {
             Next::Delivered => (WebhookState::Delivered, None),
             Next::Retry(pause) => (WebhookState::Due, Some(now.plus(pause))),
             Next::GiveUp => (WebhookState::Failed, None),

@@ -1,11 +1,12 @@
 //! Takes due events and delivers them, many at once and never too many.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ringdown_domain::Timestamp;
 use ringdown_store::{WebhookEvent, WebhookState};
-use tokio::task::{JoinError, JoinHandle, JoinSet};
+use tokio::task::{Id, JoinError, JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
@@ -69,6 +70,7 @@ impl Service {
             metrics,
             lanes: Lanes::default(),
             in_flight: JoinSet::new(),
+            lane_of: HashMap::new(),
         };
         Self {
             task: tokio::spawn(work.run(stop.clone())),
@@ -90,15 +92,16 @@ impl Service {
     }
 }
 
-/// A delivery that has ended: which lane it was in, and whether its target is alive.
-type Ended = (Lane, Option<bool>);
+/// A delivery that has ended: its task, and whether its target is alive.
+type Ended = (Id, Option<bool>);
 
 struct Loop {
     sender: Sender,
     dispatch: Arc<dyn Dispatch>,
     metrics: Metrics,
     lanes: Lanes,
-    in_flight: JoinSet<Ended>,
+    in_flight: JoinSet<Option<bool>>,
+    lane_of: HashMap<Id, Lane>,
 }
 
 impl Loop {
@@ -117,10 +120,10 @@ impl Loop {
                 () = stop.cancelled() => break,
                 () = dispatch.wait_for_work(), if !full => {}
                 () = tokio::time::sleep(pause), if !full => {}
-                Some(ended) = self.in_flight.join_next() => self.ended(ended),
+                Some(ended) = self.in_flight.join_next_with_id() => self.ended(ended),
             }
         }
-        while let Some(ended) = self.in_flight.join_next().await {
+        while let Some(ended) = self.in_flight.join_next_with_id().await {
             self.ended(ended);
         }
     }
@@ -164,21 +167,28 @@ impl Loop {
     fn start(&mut self, event: WebhookEvent) {
         let (sender, dispatch) = (self.sender.clone(), Arc::clone(&self.dispatch));
         let metrics = self.metrics.clone();
-        self.lanes.started(lane(&event));
+        let lane = lane(&event);
+        self.lanes.started(lane);
         self.metrics.in_flight.inc();
-        self.in_flight.spawn(async move {
+        let task = self.in_flight.spawn(async move {
             let done = sender.deliver(&event, dispatch.as_ref()).await;
-            let alive = report(&event, &done, &metrics);
-            (lane(&event), alive)
+            report(&event, &done, &metrics)
         });
+        self.lane_of.insert(task.id(), lane);
     }
 
     fn ended(&mut self, ended: Result<Ended, JoinError>) {
         self.metrics.in_flight.dec();
-        match ended {
-            Ok((lane, alive)) => self.lanes.ended(lane, alive, now()),
-            // Its lane keeps one place less; the lease brings the event back.
-            Err(panic) => error!(%panic, "the delivery of a webhook panicked"),
+        let (task, alive) = match ended {
+            Ok(ended) => ended,
+            Err(panic) => {
+                // The lease brings the event back.
+                error!(%panic, "the delivery of a webhook panicked");
+                (panic.id(), None)
+            }
+        };
+        if let Some(lane) = self.lane_of.remove(&task) {
+            self.lanes.ended(lane, alive, now());
         }
     }
 }
