@@ -172,11 +172,7 @@ pub(crate) async fn replay(
 }
 
 /// Sends a test to the target of a project in the scope.
-async fn send_test(
-    state: &State,
-    scope: Scope,
-    id: i64,
-) -> Answer<(Project, wire::WebhookDetail)> {
+async fn send_test(state: &State, scope: Scope, id: i64) -> Answer<(Project, wire::WebhookDetail)> {
     let project = state.store().project(scope, ProjectId(id)).await?;
     if project.webhook_url.is_none() {
         let message = "The project has no target to test; set webhook_url first.";
@@ -212,7 +208,10 @@ pub(crate) async fn test_as_reference(
     let headers = [
         (id, tested.webhook.id.to_string()),
         (state, tested.webhook.state),
-        (answered, status.map_or_else(|| "none".to_owned(), |status| status.to_string())),
+        (
+            answered,
+            status.map_or_else(|| "none".to_owned(), |status| status.to_string()),
+        ),
     ];
     Ok((StatusCode::OK, headers, Json(show_project(&project))))
 }

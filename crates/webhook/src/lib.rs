@@ -26,7 +26,7 @@ pub use error::{Error, Invalid};
 pub use metrics::Metrics;
 pub use payload::{Completed, PreTrigger, mock};
 pub use policy::{Next, Outcome, Schedule, retry_after};
-pub use sender::{Dispatch, Sender, WEBHOOK_SECRET, secret_context};
+pub use sender::{Dispatch, PREVIOUS_SECRET, Sender, WEBHOOK_SECRET};
 pub use service::{Options, Service};
 pub use sign::{SIGNATURE_HEADER, signature, verify};
 pub use wanted::{Toggles, wants_pre_trigger};

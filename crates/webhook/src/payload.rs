@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use ringdown_api::RunStatus;
-use ringdown_domain::run::Status;
 use ringdown_domain::Timestamp;
+use ringdown_domain::run::Status;
 use ringdown_store::{Batch, Run};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use rand::RngExt as _;
-use ringdown_domain::{OrganisationId, ProjectId, ResultId, Timestamp};
+use ringdown_domain::{OrganisationId, ResultId, Timestamp};
 use ringdown_egress::header::{LOCATION, RETRY_AFTER, USER_AGENT};
 use ringdown_egress::{
     Client, Error as EgressError, Method, NotSent, Request, Response, header_field,
@@ -24,11 +24,12 @@ use crate::sign::{SIGNATURE_HEADER, signature};
 use crate::wanted::{Toggles, wants_pre_trigger};
 use crate::{DELIVERY_HEADER, EVENT_ID_HEADER, IDEMPOTENCY_HEADER, SECRET_HEADER};
 
-/// Name of a project's webhook secret.
+/// Name of a project's webhook secret among its sealed secrets. They are sealed for the organisation's
+/// id and this name.
 pub const WEBHOOK_SECRET: &str = "webhook_secret";
 
 /// Name of the one before, with which deliveries are signed too as long as it is kept.
-const PREVIOUS_SECRET: &str = "webhook_secret_previous";
+pub const PREVIOUS_SECRET: &str = "webhook_secret_previous";
 
 /// Runs that are read at once.
 const PAGE: u32 = 500;
@@ -39,16 +40,6 @@ const LONGEST_ERROR: usize = 500;
 
 /// Bytes of an answer that are read.
 const MOST_READ: usize = 8 * 1024;
-
-/// What a webhook's secret is sealed for: the organisation, the project and the name.
-pub fn secret_context(
-    org: OrganisationId,
-    project: ProjectId,
-    name: &str,
-) -> (String, String, String) {
-    let owner = SecretOwner::Project(project).to_string();
-    (org.to_string(), owner, name.to_owned())
-}
 
 /// What the platform does about answers, and how it says that there may be work.
 #[async_trait]
@@ -269,10 +260,11 @@ impl Sender {
         let Some(sealed) = sealed else {
             return Ok(None);
         };
-        let (org, owner, name) = secret_context(project.org, project.id, name);
+        // As every secret of a project is sealed: for its organisation and its name.
+        let org = project.org.to_string();
         let opened = sealed
             .parse::<Sealed>()
-            .and_then(|sealed| self.keyring.open(Context(&[&org, &owner, &name]), &sealed));
+            .and_then(|sealed| self.keyring.open(Context(&[&org, name]), &sealed));
         opened.map(Some).map_err(|reason| Error::Secret {
             project: project.id,
             reason,

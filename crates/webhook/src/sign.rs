@@ -73,7 +73,11 @@ pub fn verify(
     let holds = signatures
         .iter()
         .any(|signature| hmac::verify(&key, &message, signature).is_ok());
-    if holds { Ok(()) } else { Err(Invalid::Mismatch) }
+    if holds {
+        Ok(())
+    } else {
+        Err(Invalid::Mismatch)
+    }
 }
 
 fn bytes(hex: &str) -> Option<Vec<u8>> {
@@ -110,7 +114,8 @@ mod tests {
         .unwrap();
     }
 
-    const VECTOR: &str = "t=1700000000,v1=a438e398bfafc57e4396bb7fc2304422f0f768e965d073ca313cb52e22e6ad03";
+    const VECTOR: &str =
+        "t=1700000000,v1=a438e398bfafc57e4396bb7fc2304422f0f768e965d073ca313cb52e22e6ad03";
 
     #[test]
     fn while_a_secret_is_changed_either_one_will_do() {

@@ -20,4 +20,5 @@ mod queue;
 mod seed;
 mod shape;
 mod socket;
+mod webhooks;
 mod world;

@@ -204,8 +204,7 @@ impl Webhooks for Database {
         now: Timestamp,
     ) -> Result<WebhookEvent> {
         let mut tx = self.write().await?;
-        let added =
-            insert_due_at(&mut tx, org, project, kind, result, body, until, now).await?;
+        let added = insert_due_at(&mut tx, org, project, kind, result, body, until, now).await?;
         tx.commit().await?;
         Ok(added)
     }

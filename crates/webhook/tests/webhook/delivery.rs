@@ -46,7 +46,9 @@ async fn a_target_hears_of_a_result_once_signed() {
 async fn both_secrets_sign_while_one_is_changed_and_none_does_without() {
     let mut target = Receiver::start([]).await;
     let world = World::start(&target.url()).await;
-    world.seal("webhook_secret_previous", "the one before").await;
+    world
+        .seal("webhook_secret_previous", "the one before")
+        .await;
     let service = world.serve(quick());
     world.ended().await;
     let heard = target.hear().await;
@@ -114,7 +116,11 @@ async fn a_target_that_never_works_is_given_up() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_target_says_when_to_come_again() {
     let wait = Reply::Status("429 Too Many Requests", "retry-after: 1\r\n", String::new());
-    let later = Reply::Status("503 Service Unavailable", "retry-after: 3600\r\n", String::new());
+    let later = Reply::Status(
+        "503 Service Unavailable",
+        "retry-after: 3600\r\n",
+        String::new(),
+    );
     let mut target = Receiver::start([wait, later]).await;
     let world = World::start(&target.url()).await;
     let service = world.serve(quick());
@@ -141,7 +147,10 @@ async fn redirects_and_refusals_are_final_and_say_why() {
     let world = World::start(&target.url()).await;
     let service = world.serve(quick());
     for (code, words) in [
-        (302, "http://127.0.0.1:1/elsewhere; redirects are not followed"),
+        (
+            302,
+            "http://127.0.0.1:1/elsewhere; redirects are not followed",
+        ),
         (404, "404 Not Found"),
         (410, "410 Gone"),
     ] {
@@ -166,7 +175,10 @@ async fn a_slow_target_is_not_waited_for() {
     let service = world.serve(options);
     let event = world.ended().await;
     let (_, tries) = world.until(&event, Delivered, 2).await;
-    assert!(tries[0].error.contains("did not answer within"), "{tries:?}");
+    assert!(
+        tries[0].error.contains("did not answer within"),
+        "{tries:?}"
+    );
     assert_eq!(target.backlog(), 2);
     world.close(service).await;
 }
@@ -195,7 +207,10 @@ async fn answers_are_kept_short_and_without_secrets() {
     target.hear().await;
     let (_, tries) = world.until(&event, Delivered, 1).await;
     let answer = &tries[0].answer;
-    assert!(answer.starts_with("you sent (hidden)\u{fffd}xxx"), "{answer}");
+    assert!(
+        answer.starts_with("you sent (hidden)\u{fffd}xxx"),
+        "{answer}"
+    );
     assert_eq!(answer.chars().count(), 2_000);
     world.close(service).await;
 }
@@ -227,7 +242,9 @@ async fn what_a_project_switched_off_is_skipped() {
         world.project.extra.insert(name.to_owned(), json!(false));
         world.set(&world.project.clone()).await;
         let event = world.ended().await;
-        world.until(&event, state, usize::from(state == Delivered)).await;
+        world
+            .until(&event, state, usize::from(state == Delivered))
+            .await;
     }
     // A project that has no target any more wants nothing either.
     let event = world.add(&world.project.clone()).await;

@@ -45,7 +45,10 @@ async fn a_batch_waits_for_the_answer() {
     assert_eq!(heard.json()["event_type"], "result.pre_trigger");
     assert_eq!(data["result_id"], batch.id.0);
     assert_eq!(data["agent_id"], batch.agent.to_string());
-    assert_eq!((&data["label"], data["timestamp"].is_string()), (&json!("batch"), true));
+    assert_eq!(
+        (&data["label"], data["timestamp"].is_string()),
+        (&json!("batch"), true)
+    );
     let shown = data["runs"].as_object().unwrap();
     assert_eq!(shown.len(), 2);
     assert_eq!(
@@ -76,7 +79,10 @@ async fn a_refused_batch_ends_with_the_reason() {
     for run in &runs {
         let run = world.store.run_unscoped(run.id).await.unwrap();
         let why = run.error_message().unwrap();
-        assert!(why.contains("the pre-run webhook was not accepted"), "{why}");
+        assert!(
+            why.contains("the pre-run webhook was not accepted"),
+            "{why}"
+        );
         assert!(why.contains("403"), "{why}");
     }
     // The end of the result is told like any other's.

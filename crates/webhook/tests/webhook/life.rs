@@ -48,7 +48,11 @@ async fn the_body_does_not_change_when_its_result_does() {
     world.until(&event, Due, 1).await;
     let scope = world.org.id.into();
     let result = event.result.unwrap();
-    world.store.rename_batch(scope, result, "other").await.unwrap();
+    world
+        .store
+        .rename_batch(scope, result, "other")
+        .await
+        .unwrap();
     let replayed = world.store.replay_webhook(scope, event.id, now()).await;
     assert_eq!(replayed.unwrap().state, Due);
     world.wake();

@@ -44,7 +44,8 @@ async fn a_result_is_told_in_the_references_shape() {
     world.cancel(runs[1].id).await;
     world.wake();
     let heard = target.hear().await.json();
-    let keys = |value: &Value| -> Vec<String> { value.as_object().unwrap().keys().cloned().collect() };
+    let keys =
+        |value: &Value| -> Vec<String> { value.as_object().unwrap().keys().cloned().collect() };
     assert_eq!(keys(&heard), ["data", "event_type"]);
     let mut data = heard["data"].clone();
     let told = data.as_object_mut().unwrap().remove("runs").unwrap();
@@ -121,7 +122,11 @@ async fn a_result_is_told_in_the_references_shape() {
     );
     let cancelled = &told[runs[1].id.to_string()];
     assert_eq!(
-        (&cancelled["success"], &cancelled["error_message"], &cancelled["executed_at"]),
+        (
+            &cancelled["success"],
+            &cancelled["error_message"],
+            &cancelled["executed_at"]
+        ),
         (&json!(false), &json!("enough"), &Value::Null)
     );
     assert_eq!(keys(cancelled), keys(&told[runs[0].id.to_string()]));

@@ -148,8 +148,7 @@ async fn answer(mut stream: TcpStream, shared: Arc<Shared>) {
     }
     if let Reply::Status(status, headers, body) = reply {
         let length = body.len();
-        let text =
-            format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\n{headers}\r\n{body}");
+        let text = format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\n{headers}\r\n{body}");
         let _ = stream.write_all(text.as_bytes()).await;
     }
 }

@@ -15,9 +15,7 @@ use ringdown_store::{
     WebhookState, WebhookTry,
 };
 use ringdown_vault::{Context, Keyring, Secret};
-use ringdown_webhook::{
-    Dispatch, Error, Metrics, Options, Schedule, Sender, Service, secret_context,
-};
+use ringdown_webhook::{Dispatch, Error, Metrics, Options, Schedule, Sender, Service};
 use tokio::sync::Notify;
 
 pub const SECRET: &str = "a secret of the project";
@@ -182,11 +180,11 @@ impl World {
     }
 
     pub async fn seal(&self, name: &str, secret: &str) {
-        let (org, owner, name) = secret_context(self.org.id, self.project.id, name);
-        let context = Context(&[&org, &owner, &name]);
+        let org = self.org.id.to_string();
+        let context = Context(&[&org, name]);
         let sealed = self.keyring.seal(context, &Secret::new(secret)).unwrap();
         let change = SecretChange {
-            name: name.clone(),
+            name: name.to_owned(),
             sealed: Some(sealed.to_string()),
         };
         let owner = SecretOwner::Project(self.project.id);
