@@ -1,6 +1,7 @@
 //! Outgoing webhooks: the delivery log, replays and tests.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State as Extract;
@@ -182,7 +183,11 @@ async fn send_test(state: &State, scope: Scope, id: i64) -> Answer<(Project, wir
         Arc::clone(state.engine.store()),
         state.egress.clone(),
         Arc::clone(&state.keyring),
-        Options::new(""),
+        Options {
+            // Whoever asked waits, and gives up after 30 seconds.
+            timeout: Duration::from_secs(25),
+            ..Options::new("")
+        },
     );
     let tested = sender.test(&project).await?;
     Ok((project, detail(tested)))

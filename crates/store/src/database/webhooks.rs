@@ -107,8 +107,8 @@ impl Webhooks for Database {
         let mut query = sql(
             "UPDATE webhook_events SET next_try_at = $1 WHERE id IN (SELECT id FROM webhook_events \
              WHERE next_try_at <= $2 AND id IN (SELECT id FROM (SELECT id, row_number() OVER \
-             (PARTITION BY project_id, kind ORDER BY next_try_at, id) AS place FROM webhook_events \
-             WHERE next_try_at <= $2",
+             (PARTITION BY project_id, kind ORDER BY next_try_at, id) AS place FROM \
+             (SELECT id, project_id, kind, next_try_at FROM webhook_events WHERE next_try_at <= $2",
         )
         .bind(until)
         .bind(now);
@@ -117,7 +117,9 @@ impl Webhooks for Database {
             query.push(" AND kind = ").push_bind(kind.as_str());
             query.push(")");
         }
-        query.push(") AS places WHERE place <= ").push_bind(share);
+        // However much is due, a bounded part of it is looked at.
+        query.push(" ORDER BY next_try_at, id LIMIT 10000) AS due) AS places WHERE place <= ");
+        query.push_bind(share);
         query
             .push(") ORDER BY next_try_at, id LIMIT ")
             .push_bind(limit);
