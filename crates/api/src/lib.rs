@@ -17,6 +17,7 @@ mod run_list;
 mod runs;
 mod scenarios;
 mod trigger;
+pub mod webhooks;
 
 pub use agents::{Agent, Occupancy, PhoneNumber, PhoneNumberBrief, TestProfile, TestProfileData};
 pub use agents_v2::{AgentV2, Chat, Credentials, Provider, ShortAgent, Telephony};

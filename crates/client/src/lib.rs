@@ -10,7 +10,9 @@ mod backoff;
 mod client;
 mod error;
 mod methods;
+mod webhooks;
 
 pub use client::{ApiKey, Client, Options};
 pub use error::{Error, Kind};
 pub use methods::{AttemptQuery, NewAgent, NewScenario};
+pub use webhooks::WebhookQuery;

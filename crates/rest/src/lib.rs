@@ -11,6 +11,7 @@ mod agents;
 mod auth;
 mod body;
 mod cron_jobs;
+mod dispatch;
 mod docs;
 mod error;
 mod health;
@@ -28,6 +29,7 @@ mod results;
 mod runs;
 mod scenarios;
 mod trigger;
+mod webhooks;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,6 +50,7 @@ use tower_http::timeout::TimeoutLayer;
 use tracing::Instrument as _;
 
 pub use auth::{ApiKey, hash_key};
+pub use dispatch::Dispatcher;
 pub use health::Health;
 
 use error::Failure;
@@ -96,6 +99,7 @@ fn table() -> Table {
     metrics::operations(&mut table);
     cron_jobs::operations(&mut table);
     own::operations(&mut table);
+    webhooks::operations(&mut table);
     health::operations(&mut table);
     docs::operations(&mut table);
     table

@@ -53,6 +53,9 @@ pub(crate) enum Command {
     Backup(Backup),
     /// Fill an empty database from a backup, of either kind of database.
     Restore(Restore),
+    /// Show what was told to webhook targets and what came of it, and tell it again.
+    #[command(subcommand)]
+    Webhooks(Webhooks),
     /// List every setting, its environment variable and its meaning.
     Config,
     /// Print the OpenAPI document of the REST API.
@@ -284,4 +287,58 @@ pub(crate) struct Restore {
     pub(crate) file: PathBuf,
     #[command(flatten)]
     pub(crate) settings: Settings,
+}
+
+/// `ringdown webhooks`
+#[derive(Debug, Subcommand)]
+pub(crate) enum Webhooks {
+    /// List outgoing webhooks, newest first.
+    List(WebhookList),
+    /// Show a webhook, its body and every try.
+    Show(OneWebhook),
+    /// Send a webhook again, with the same id and body.
+    Replay(OneWebhook),
+    /// Send a test to a project's target at once and show what came of it.
+    Test(WebhookTest),
+}
+
+/// `ringdown webhooks list`
+#[derive(Debug, Args)]
+pub(crate) struct WebhookList {
+    #[command(flatten)]
+    pub(crate) upstream: Upstream,
+    /// Only of this project.
+    #[arg(long)]
+    pub(crate) project: Option<i64>,
+    /// Only result.completed, result.pre_trigger or test.
+    #[arg(long)]
+    pub(crate) kind: Option<String>,
+    /// Only due, delivered, failed or skipped.
+    #[arg(long)]
+    pub(crate) state: Option<String>,
+    /// Only about this result.
+    #[arg(long)]
+    pub(crate) result: Option<i64>,
+    /// Rows at the most.
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=500))]
+    pub(crate) limit: u32,
+}
+
+/// `ringdown webhooks show` and `replay`
+#[derive(Debug, Args)]
+pub(crate) struct OneWebhook {
+    /// The webhook.
+    pub(crate) id: i64,
+    #[command(flatten)]
+    pub(crate) upstream: Upstream,
+}
+
+/// `ringdown webhooks test`
+#[derive(Debug, Args)]
+pub(crate) struct WebhookTest {
+    /// The project.
+    #[arg(long)]
+    pub(crate) project: i64,
+    #[command(flatten)]
+    pub(crate) upstream: Upstream,
 }

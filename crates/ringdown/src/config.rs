@@ -17,6 +17,7 @@ use ringdown_vault::{Keyring, Secret};
 pub(crate) struct Config {
     pub(crate) data_dir: PathBuf,
     pub(crate) http_listen: SocketAddr,
+    pub(crate) public_url: Option<String>,
     pub(crate) sip_listen: SocketAddr,
     pub(crate) sip_advertised_ip: Option<IpAddr>,
     pub(crate) sip_trusted: Vec<String>,
@@ -51,6 +52,7 @@ impl Default for Config {
         Self {
             data_dir: default_data_dir(),
             http_listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            public_url: None,
             sip_listen: SocketAddr::from(([127, 0, 0, 1], 5060)),
             sip_advertised_ip: None,
             sip_trusted: vec!["127.0.0.0/8".to_owned(), "::1/128".to_owned()],
@@ -124,6 +126,17 @@ const SETTINGS: &[Setting] = &[
         doc: "Address of the REST API, ip:port; port 0 takes a free one. Default: 127.0.0.1:8080.",
         apply: |config, text| {
             config.http_listen = read(text, "an address such as 127.0.0.1:8080")?;
+            Ok(())
+        },
+    },
+    Setting {
+        key: "http.public_url",
+        doc: "Where others reach the REST API, for links in webhooks. Default: http:// and the address listened on.",
+        apply: |config, text| {
+            if !(text.starts_with("http://") || text.starts_with("https://")) {
+                return Err("it does not begin with http:// or https://".to_owned());
+            }
+            config.public_url = Some(text.trim_end_matches('/').to_owned());
             Ok(())
         },
     },
@@ -355,6 +368,12 @@ impl Config {
     pub(crate) fn egress_policy(&self) -> Policy {
         // Every network was checked when it was set.
         Policy::allowing(&self.egress_allow).unwrap_or_else(|_| Policy::public_only())
+    }
+
+    /// Where links to the REST API begin, which listens on `address`.
+    pub(crate) fn public_url(&self, address: SocketAddr) -> String {
+        let own = || format!("http://{address}");
+        self.public_url.clone().unwrap_or_else(own)
     }
 
     /// Path of the database.

@@ -4,6 +4,7 @@ mod attempts;
 mod backup;
 mod cli;
 mod config;
+mod delivery;
 mod demo;
 mod dial;
 mod exit;
@@ -12,6 +13,7 @@ mod progress;
 mod roles;
 mod run;
 mod up;
+mod webhooks;
 
 use std::process::ExitCode;
 
@@ -78,6 +80,7 @@ async fn command(cli: Cli, config: config::Config) -> Outcome {
         Command::Serve(serve) => up::up(&config, &serve.roles, format).await,
         Command::Dial(dial) => dial::dial(&dial, format).await,
         Command::Attempts(attempts) => attempts::attempts(&attempts, format).await,
+        Command::Webhooks(webhooks) => webhooks::webhooks(webhooks, format).await,
         Command::Run(run) => Box::pin(run::run(run, format)).await,
         Command::Demo(demo) => Box::pin(demo::demo(&demo, format)).await,
         Command::Backup(backup) => backup::backup(&config, &backup.file, format).await,

@@ -85,6 +85,7 @@ struct Platform {
     engine: tokio::task::JoinHandle<Result<(), ringdown_platform::Error>>,
     http_stop: CancellationToken,
     http: tokio::task::JoinHandle<()>,
+    webhooks: ringdown_webhook::Service,
 }
 
 /// Hands finished recordings to the artefact store.
@@ -330,13 +331,16 @@ async fn start_platform(config: &Config, running: &mut Running) -> Result<(), Fa
         .with_context(|| format!("failed to listen on {} for HTTP", config.http_listen))
         .map_err(Failure::unavailable)?;
     let address = listener.local_addr().map_err(Failure::internal)?;
-    let api = rest::api(rest::State {
+    let state = rest::State {
         engine: engine.clone(),
         artefacts: running.artefacts.clone(),
         health: Arc::clone(&health),
         keyring: Arc::new(config.keyring().map_err(Failure::unavailable)?),
         egress: ringdown_egress::Client::new(config.egress_policy()),
-    });
+    };
+    let base = config.public_url(address);
+    let webhooks = crate::delivery::start(&state, base, &running.registry)?;
+    let api = rest::api(state);
     let (engine_stop, http_stop) = (CancellationToken::new(), CancellationToken::new());
     let engine_task = {
         let stop = engine_stop.clone();
@@ -352,6 +356,7 @@ async fn start_platform(config: &Config, running: &mut Running) -> Result<(), Fa
         engine: engine_task,
         http_stop,
         http: http_task,
+        webhooks,
     });
     Ok(())
 }
@@ -494,6 +499,7 @@ impl Running {
 
 async fn end_platform(platform: Platform) {
     let patience = Duration::from_secs(10);
+    platform.webhooks.drain(crate::delivery::PATIENCE).await;
     platform.engine_stop.cancel();
     let mut engine = platform.engine;
     if tokio::time::timeout(patience, &mut engine).await.is_err() {

@@ -34,4 +34,5 @@ mod sharing;
 mod socket;
 mod suites;
 mod trigger;
+mod webhooks;
 mod world;

@@ -16,6 +16,18 @@ pub trait Webhooks: Send + Sync {
         now: Timestamp,
         until: Timestamp,
         limit: u32,
+    ) -> Result<Vec<WebhookEvent>> {
+        self.take_webhooks_fairly(now, until, limit, limit, &[])
+            .await
+    }
+    /// The same, but at most `share` of any project and kind, and none of those in `except`.
+    async fn take_webhooks_fairly(
+        &self,
+        now: Timestamp,
+        until: Timestamp,
+        limit: u32,
+        share: u32,
+        except: &[(ProjectId, WebhookKind)],
     ) -> Result<Vec<WebhookEvent>>;
     /// When the next event is due.
     async fn next_webhook(&self) -> Result<Option<Timestamp>>;
@@ -34,6 +46,18 @@ pub trait Webhooks: Send + Sync {
         kind: WebhookKind,
         result: Option<ResultId>,
         body: &str,
+        now: Timestamp,
+    ) -> Result<WebhookEvent>;
+    /// Adds an event that the caller tries at once by itself; others may at `until`.
+    #[allow(clippy::too_many_arguments)]
+    async fn add_taken_webhook(
+        &self,
+        org: OrganisationId,
+        project: ProjectId,
+        kind: WebhookKind,
+        result: Option<ResultId>,
+        body: &str,
+        until: Timestamp,
         now: Timestamp,
     ) -> Result<WebhookEvent>;
     /// Events, newest first. `count` stops at 10,000.

@@ -45,15 +45,31 @@ pub(super) async fn insert(
     body: &str,
     now: Timestamp,
 ) -> Result<WebhookEvent> {
+    insert_due_at(on, org, project, kind, result, body, now, now).await
+}
+
+/// Adds an event that is due at `due`.
+#[expect(clippy::too_many_arguments, reason = "each is a column of the row")]
+async fn insert_due_at(
+    on: &mut Session,
+    org: OrganisationId,
+    project: ProjectId,
+    kind: WebhookKind,
+    result: Option<ResultId>,
+    body: &str,
+    due: Timestamp,
+    now: Timestamp,
+) -> Result<WebhookEvent> {
     let row = sql(
         "INSERT INTO webhook_events (org_id, project_id, kind, result_id, state, body, next_try_at, \
-         created_at, updated_at) VALUES ($1, $2, $3, $4, 'due', $5, $6, $6, $6) RETURNING *",
+         created_at, updated_at) VALUES ($1, $2, $3, $4, 'due', $5, $6, $7, $7) RETURNING *",
     )
     .bind(org.0)
     .bind(project.0)
     .bind(kind.as_str())
     .bind(result.map(|id| id.0))
     .bind(body)
+    .bind(due)
     .bind(now)
     .one(on)
     .await?;
@@ -79,20 +95,35 @@ pub(super) async fn insert_if_wanted(
 
 #[async_trait]
 impl Webhooks for Database {
-    async fn take_webhooks(
+    async fn take_webhooks_fairly(
         &self,
         now: Timestamp,
         until: Timestamp,
         limit: u32,
+        share: u32,
+        except: &[(ProjectId, WebhookKind)],
     ) -> Result<Vec<WebhookEvent>> {
         let mut tx = self.write().await?;
         // Two statements: one that updates what a limited SELECT finds says nothing about their order,
         // and PostgreSQL may look for them more than once.
         let mut query = sql(
-            "SELECT * FROM webhook_events WHERE next_try_at <= $1 ORDER BY next_try_at, id LIMIT $2",
+            "SELECT * FROM webhook_events WHERE next_try_at <= $1 AND id IN (SELECT id FROM \
+             (SELECT id, row_number() OVER (PARTITION BY project_id, kind \
+             ORDER BY next_try_at, id) AS place FROM (SELECT id, project_id, kind, next_try_at \
+             FROM webhook_events WHERE next_try_at <= $1",
         )
-        .bind(now)
-        .bind(limit);
+        .bind(now);
+        for (project, kind) in except {
+            query.push(" AND NOT (project_id = ").push_bind(project.0);
+            query.push(" AND kind = ").push_bind(kind.as_str());
+            query.push(")");
+        }
+        // However much is due, a bounded part of it is looked at.
+        query.push(" ORDER BY next_try_at, id LIMIT 10000) AS due) AS places WHERE place <= ");
+        query.push_bind(share);
+        query
+            .push(") ORDER BY next_try_at, id LIMIT ")
+            .push_bind(limit);
         query.either("", " FOR UPDATE SKIP LOCKED");
         let rows = query.all(&mut tx).await?;
         let mut events: Vec<WebhookEvent> = rows.iter().map(event).collect::<Result<_>>()?;
@@ -169,6 +200,22 @@ impl Webhooks for Database {
     ) -> Result<WebhookEvent> {
         let mut tx = self.write().await?;
         let added = insert(&mut tx, org, project, kind, result, body, now).await?;
+        tx.commit().await?;
+        Ok(added)
+    }
+
+    async fn add_taken_webhook(
+        &self,
+        org: OrganisationId,
+        project: ProjectId,
+        kind: WebhookKind,
+        result: Option<ResultId>,
+        body: &str,
+        until: Timestamp,
+        now: Timestamp,
+    ) -> Result<WebhookEvent> {
+        let mut tx = self.write().await?;
+        let added = insert_due_at(&mut tx, org, project, kind, result, body, until, now).await?;
         tx.commit().await?;
         Ok(added)
     }

@@ -3,7 +3,7 @@ use std::time::Duration;
 use ringdown_domain::{OrganisationId, ProjectId, ResultId, Timestamp, WebhookEventId};
 
 /// What an outgoing webhook tells.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum WebhookKind {
     /// Every run of a result has ended.
     ResultCompleted,
