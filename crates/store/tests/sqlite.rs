@@ -328,6 +328,14 @@ async fn a_long_batch_is_stored_even_if_its_caller_is_gone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_long_batch_keeps_nobody_waiting() {
+    let (_folder, file) = folder();
+    let (store, db) = open(&file).await;
+    staging::nobody_waits(db).await;
+    store.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_long_batch_that_fails_leaves_nothing() {
     let (_folder, file) = folder();
     let (store, db) = open(&file).await;

@@ -191,6 +191,7 @@ CREATE TABLE batches (
 );
 CREATE INDEX batches_by_org ON batches (org_id);
 CREATE INDEX batches_by_project ON batches (project_id, id);
+CREATE INDEX batches_staging ON batches (id) WHERE state = 'staging';
 
 CREATE TABLE batch_counts (
     result_id BIGINT PRIMARY KEY REFERENCES batches (id) ON DELETE CASCADE,
@@ -262,7 +263,7 @@ CREATE INDEX runs_by_org_status ON runs (org_id, status, id);
 CREATE INDEX runs_by_org ON runs (org_id, id);
 CREATE INDEX runs_by_project ON runs (project_id, id);
 CREATE INDEX runs_by_agent ON runs (agent_id, id);
-CREATE INDEX runs_by_number ON runs (number, status);
+CREATE INDEX runs_by_number ON runs (number, status, id);
 CREATE INDEX runs_by_number_recent ON runs (number, updated_at);
 CREATE INDEX runs_by_deadline ON runs (deadline_at) WHERE deadline_at IS NOT NULL;
 CREATE INDEX runs_by_call ON runs (call_id) WHERE call_id IS NOT NULL;

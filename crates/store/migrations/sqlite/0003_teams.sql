@@ -117,6 +117,7 @@ ALTER TABLE batches ADD COLUMN caller_ids TEXT NOT NULL DEFAULT '[]';
 ALTER TABLE batches ADD COLUMN dial_route TEXT;
 ALTER TABLE batches ADD COLUMN cron_job_id INTEGER;
 CREATE INDEX batches_by_project ON batches (project_id, id);
+CREATE INDEX batches_staging ON batches (id) WHERE state = 'staging';
 UPDATE batches SET
     caller_ids = coalesce((SELECT caller_ids FROM runs WHERE result_id = batches.id ORDER BY id LIMIT 1), '[]'),
     dial_route = (SELECT dial_route FROM runs WHERE result_id = batches.id ORDER BY id LIMIT 1);

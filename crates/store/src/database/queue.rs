@@ -14,6 +14,9 @@ use crate::{QueueEntry, Result, Run, RunPatch};
 /// Queued runs of one project that are looked at; the rest of a longer queue waits its turn.
 const HEAD: i64 = 500;
 
+/// Runs of one project that get slots in one transaction; whoever admits asks again until none is left.
+const PORTION: i64 = 200;
+
 /// Which queued runs are read.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Queued {
@@ -94,7 +97,7 @@ async fn read_queue(on: &mut Session, org: OrganisationId, queued: Queued) -> Re
         };
         let slots = room(queue.limit, queue.held).min(room(project.limit, project.held));
         let head = match queued {
-            Queued::Admissible => slots.min(HEAD),
+            Queued::Admissible => slots.min(PORTION),
             Queued::All => HEAD,
         };
         wanted.insert(project.id, head);

@@ -2,7 +2,8 @@ use async_trait::async_trait;
 use ringdown_domain::{OrganisationId, ResultId, RunId, ScenarioId, Timestamp};
 
 use super::rows::{
-    Count, RUN, RUN_FROM, in_state, millis, not_found, page, run, status, to_json, window, within,
+    Count, RUN, RUN_FROM, count, in_state, millis, not_found, page, run, status, to_json, window,
+    within,
 };
 use super::{Database, batches, trigger};
 use crate::sql::{Session, Sql, sql};
@@ -11,8 +12,10 @@ use crate::{
     Runs, Scope, TriggeredRun, UsedTemplate,
 };
 
+/// Adds what a filter asks for of the columns of `runs`, aliased `r`, alone: many runs are gone through,
+/// and joining each with its batch would take longer than everything else.
 fn filtered(query: &mut Sql, scope: Scope, filter: &RunFilter) {
-    query.push(RUN_FROM).push(" WHERE ");
+    query.push(" WHERE ");
     within(query, "r.", scope);
     if let Some(result) = filter.result {
         query.push(" AND r.result_id = ").push_bind(result.0);
@@ -31,10 +34,11 @@ fn filtered(query: &mut Sql, scope: Scope, filter: &RunFilter) {
         "r.scenario_id",
         filter.scenarios.iter().map(|id| id.0).collect(),
     );
-    any_of(
-        "t.personality_id",
-        filter.personalities.iter().map(|id| id.0).collect(),
-    );
+    if !filter.personalities.is_empty() {
+        query.push(" AND r.template_id IN (SELECT id FROM run_templates WHERE ");
+        query.one_of("personality_id", filter.personalities.iter().map(|id| id.0));
+        query.push(")");
+    }
     if !filter.statuses.is_empty() {
         query.push(" AND ");
         in_state(query, "r.status", &filter.statuses);
@@ -73,11 +77,7 @@ fn filtered(query: &mut Sql, scope: Scope, filter: &RunFilter) {
     has("r.call_id", &filter.call_contains);
     has("r.ended_reason", &filter.ended_reason_contains);
     if let Some(text) = &filter.search {
-        query.push(" AND (").text_has("t.scenario_name", text);
-        for column in ["b.name", "b.agent_name", "r.number"] {
-            query.push(" OR ").text_has(column, text);
-        }
-        query.push(")");
+        searched(query, scope, text);
     }
     if let Some((first, rest)) = filter.tags.split_first() {
         query.push(" AND EXISTS (SELECT 1 FROM scenarios s WHERE s.id = r.scenario_id AND (");
@@ -89,8 +89,27 @@ fn filtered(query: &mut Sql, scope: Scope, filter: &RunFilter) {
     }
 }
 
-/// How many runs a filter finds, if that is counted already: the filter names nothing but what
-/// batches and totals are kept by.
+/// Adds that a text is in what is joined to a run. The batches and templates that have it are looked up
+/// first, of which there are far fewer than runs.
+fn searched(query: &mut Sql, scope: Scope, text: &str) {
+    query.push(" AND (r.result_id IN (SELECT b.id FROM batches b WHERE b.org_id = ");
+    query.push_bind(scope.org.0).push(" AND (");
+    query.text_has("b.name", text).push(" OR ");
+    query.text_has("b.agent_name", text);
+    query.push(
+        ")) OR r.template_id IN (SELECT t.id FROM run_templates t \
+         JOIN batches b ON b.id = t.result_id AND b.org_id = ",
+    );
+    query.push_bind(scope.org.0).push(" WHERE ");
+    query.text_has("t.scenario_name", text).push(")");
+    if text.chars().all(|c| c == '+' || c.is_ascii_digit()) {
+        query.push(" OR ").text_has("r.number", text);
+    }
+    query.push(")");
+}
+
+/// How many runs a filter finds. It is known already if the filter names nothing but what batches and
+/// totals are kept by.
 async fn counted(on: &mut Session, scope: Scope, filter: &RunFilter) -> Result<Count> {
     let plain = RunFilter {
         result: filter.result,
@@ -99,7 +118,10 @@ async fn counted(on: &mut Session, scope: Scope, filter: &RunFilter) -> Result<C
         ..RunFilter::default()
     };
     if plain != *filter {
-        return Ok(Count::Exactly);
+        let mut query = sql("SELECT count(*) FROM runs r");
+        filtered(&mut query, scope, filter);
+        query.push(" AND r.result_id NOT IN (SELECT id FROM batches WHERE state = 'staging')");
+        return Ok(Count::Known(count("run", query.one(on).await?.first()?)?));
     }
     if let Some(result) = filter.result {
         return Ok(match batches::by_id(on, scope, result).await {
@@ -217,7 +239,10 @@ impl Runs for Database {
             " ORDER BY r.id DESC",
             wanted,
             counting,
-            |query| filtered(query, scope, &filter),
+            |query| {
+                query.push(RUN_FROM);
+                filtered(query, scope, &filter);
+            },
             run,
         )
         .await

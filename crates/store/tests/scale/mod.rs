@@ -10,8 +10,15 @@ use ringdown_store::{AttemptFilter, BatchFilter, Page, RunFilter};
 
 use crate::conformance::{Db, PAGE, Team, at, cancelled, number, team, transition};
 
-/// What one operation may take, on a slow machine and without optimisation.
+/// What reading may take without optimisation.
 const QUICK: Duration = Duration::from_millis(500);
+
+/// What a change may take, of which there is only one try: it includes what else the machine does.
+const CHANGED: Duration = Duration::from_millis(1_500);
+
+/// Reading is measured this often and the quickest counts, so that the database is measured and not
+/// what else the machine does.
+const TRIES: u32 = 4;
 
 /// Copies a run or an attempt many times, faster than by triggering.
 fn multiplied(table: &str, columns: &str, id: i64, times: u32) -> String {
@@ -64,8 +71,23 @@ async fn quickly<T>(what: &str, work: impl Future<Output = T>) -> T {
     let begun = Instant::now();
     let done = work.await;
     let took = begun.elapsed();
-    assert!(took < QUICK, "{what} took {took:?}");
+    assert!(took < CHANGED, "{what} took {took:?}");
     done
+}
+
+async fn reads<T>(what: &str, read: impl AsyncFn() -> ringdown_store::Result<T>) -> T {
+    let mut best = Duration::MAX;
+    let mut last = None;
+    for _ in 0..TRIES {
+        let begun = Instant::now();
+        last = Some(read().await.unwrap());
+        best = best.min(begun.elapsed());
+        if best < QUICK {
+            break;
+        }
+    }
+    assert!(best < QUICK, "{what} took {best:?}");
+    last.unwrap()
 }
 
 /// `raw` executes a statement on the database.
@@ -93,8 +115,8 @@ pub async fn a_long_history_and_a_long_queue_slow_nothing_down(db: Db, raw: impl
     let triggered = quickly("triggering", team.trigger(100, now)).await;
     assert_eq!(triggered.1.len(), 100);
 
-    let evidence = quickly("reading the evidence", db.evidence(next[0].id)).await;
-    assert!(evidence.unwrap().is_empty());
+    let evidence = reads("the evidence", async || db.evidence(next[0].id).await);
+    assert!(evidence.await.is_empty());
     read(&team, ended.result).await;
 
     let portion = db.cancel_batch(team.scope(), ended.result, "by a user", 5, now);
@@ -108,8 +130,8 @@ pub async fn a_long_history_and_a_long_queue_slow_nothing_down(db: Db, raw: impl
     quickly("deleting a run", deleted).await.unwrap();
     let old = db.delete_old_attempts(at(0), 1_000);
     assert_eq!(quickly("looking for old attempts", old).await.unwrap(), 0);
-    let expired = quickly("looking for old batches", db.expired_batches(now, 10)).await;
-    assert!(expired.unwrap().is_empty());
+    let expired = reads("old batches", async || db.expired_batches(now, 10).await);
+    assert!(expired.await.is_empty());
 }
 
 /// What users look at, of the whole organisation and of one project.
@@ -141,36 +163,35 @@ async fn read(team: &Team, batch: ResultId) {
     ];
     for scope in [team.scope(), project] {
         for filter in &filters {
-            let what = format!("listing {filter:?}");
-            let listed = quickly(&what, db.runs(scope, filter.clone(), PAGE)).await;
-            assert!(!listed.unwrap().rows.is_empty(), "{what}");
+            let what = format!("the list of {filter:?}");
+            let listed = reads(&what, async || db.runs(scope, filter.clone(), PAGE).await);
+            assert!(!listed.await.rows.is_empty(), "{what}");
         }
         let deep = Page {
             number: 40,
             size: 100,
         };
-        let listed = db.runs(scope, RunFilter::default(), deep);
-        assert_eq!(
-            quickly("turning pages", listed).await.unwrap().rows.len(),
-            100
-        );
-        let listed = db.batches(scope, BatchFilter::default(), PAGE);
-        assert_eq!(quickly("listing batches", listed).await.unwrap().count, 6);
-        let listed = db.attempts(scope, AttemptFilter::default(), PAGE);
-        quickly("listing attempts", listed).await.unwrap();
+        let all = RunFilter::default();
+        let listed = reads("a page", async || db.runs(scope, all.clone(), deep).await);
+        assert_eq!(listed.await.rows.len(), 100);
+        let listed = reads("the batches", async || {
+            db.batches(scope, BatchFilter::default(), PAGE).await
+        });
+        assert_eq!(listed.await.count, 6);
+        let listed = reads("the attempts", async || {
+            db.attempts(scope, AttemptFilter::default(), PAGE).await
+        });
+        listed.await;
         let ids: Vec<RunId> = (1..=1_000).map(RunId).collect();
-        let found = quickly("reading runs", db.runs_by_id(scope, &ids)).await;
-        assert_eq!(found.unwrap().len(), 1_000);
-        let found = quickly("reading versions", db.versions(scope, &ids)).await;
-        assert_eq!(found.unwrap().len(), 1_000);
+        let found = reads("runs by id", async || db.runs_by_id(scope, &ids).await);
+        assert_eq!(found.await.len(), 1_000);
+        let found = reads("versions", async || db.versions(scope, &ids).await);
+        assert_eq!(found.await.len(), 1_000);
     }
-    let due = db.overdue(&Status::ALL, at(0), 100);
-    assert!(
-        quickly("looking for deadlines", due)
-            .await
-            .unwrap()
-            .is_empty()
-    );
-    let queue = quickly("explaining the queue", db.queue(team.org.id)).await;
-    assert!(!queue.unwrap().is_empty());
+    let due = reads("deadlines", async || {
+        db.overdue(&Status::ALL, at(0), 100).await
+    });
+    assert!(due.await.is_empty());
+    let queue = reads("the queue", async || db.queue(team.org.id).await);
+    assert!(!queue.await.is_empty());
 }

@@ -1,6 +1,7 @@
 //! Long batches on SQLite are stored in parts. Nobody may ever see a part.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use ringdown_store::{Actor, BatchFilter, Error, Idempotency, NewBatch, RunFilter, Scope};
 
@@ -120,4 +121,28 @@ pub async fn invisible_until_removed(db: &Db, complete: usize) -> u64 {
     seen().await;
     assert_eq!(db.remove_unfinished().await.unwrap(), 0);
     removed
+}
+
+/// While a long batch is stored, others write in between.
+pub async fn nobody_waits(db: Db) {
+    let team = Arc::new(team(&db, "team").await);
+    let long = {
+        let team = Arc::clone(&team);
+        tokio::spawn(async move {
+            let new = long(&team, RUNS, "key");
+            team.db.trigger(new, at(0)).await.unwrap()
+        })
+    };
+    let mut longest = Duration::ZERO;
+    let mut writes = 0;
+    while !long.is_finished() {
+        let waiting = Instant::now();
+        db.keys_used(vec![]).await.unwrap();
+        longest = longest.max(waiting.elapsed());
+        writes += 1;
+    }
+    let (batch, runs) = long.await.unwrap();
+    assert_eq!((batch.counts.total, runs.len()), (RUNS as u64, RUNS));
+    assert!(writes > 10, "{writes} writes in between");
+    assert!(longest < Duration::from_secs(1), "one waited {longest:?}");
 }
