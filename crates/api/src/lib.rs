@@ -9,13 +9,16 @@
 mod agents;
 mod errors;
 pub mod own;
+mod numbers;
 mod page;
 mod results;
 mod runs;
 mod scenarios;
+pub mod teams;
 mod trigger;
 
-pub use agents::{Agent, Occupancy, PhoneNumber, PhoneNumberBrief, TestProfile, TestProfileData};
+pub use agents::{Agent, Occupancy, TestProfile, TestProfileData};
+pub use numbers::{PhoneNumber, PhoneNumberBrief, PhoneNumberDetail};
 pub use errors::{Detail, FieldErrors};
 pub use page::Page;
 pub use results::{EndedCalls, ResultDetail, ResultSummary};

@@ -11,6 +11,7 @@ mod auth;
 mod body;
 mod error;
 mod health;
+mod imports;
 mod listen;
 mod numbers;
 mod operations;
@@ -22,6 +23,7 @@ mod results;
 mod runs;
 mod scenarios;
 mod script;
+mod teams;
 mod template;
 mod trigger;
 
@@ -43,7 +45,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
 use tracing::Instrument as _;
 
-pub use auth::{ApiKey, hash_key};
+pub use auth::{Access, ApiKey, Limits, hash_key};
 pub use health::Health;
 
 use error::Failure;
@@ -67,6 +69,10 @@ pub struct State {
     pub keyring: Arc<Keyring>,
     /// Sends requests to addresses that users name.
     pub egress: ringdown_egress::Client,
+    /// Asks providers whose a number is.
+    pub accounts: ringdown_carrier::account::Accounts,
+    /// Who may enter, and how often.
+    pub access: Access,
 }
 
 impl State {
@@ -87,8 +93,10 @@ fn table() -> Table {
     runs::operations(&mut table);
     results::operations(&mut table);
     numbers::operations(&mut table);
+    imports::operations(&mut table);
     profiles::operations(&mut table);
     own::operations(&mut table);
+    teams::operations(&mut table);
     health::operations(&mut table);
     table
 }
@@ -118,6 +126,7 @@ fn guarded(router: Router, deadline: Duration) -> Router {
             deadline,
         ))
         .layer(from_fn(error::shape))
+        .layer(from_fn(auth::identify))
 }
 
 /// Carries a change out to its end even if its client hangs up or the deadline passes. A handler

@@ -1,5 +1,7 @@
 //! The `ringdown` command: one binary, every role.
 
+mod admin;
+mod admin_key;
 mod attempts;
 mod cli;
 mod config;
@@ -10,6 +12,7 @@ mod print;
 mod progress;
 mod roles;
 mod run;
+mod secrets;
 mod up;
 
 use std::process::ExitCode;
@@ -46,6 +49,9 @@ fn start(cli: Cli) -> Outcome {
         Command::Up(cli::Up { settings }) | Command::Serve(cli::Serve { settings, .. }) => {
             up::load(settings)?
         }
+        Command::Secrets(secrets::Secrets {
+            command: secrets::Command::Rotate { settings },
+        }) => up::load(settings)?,
         _ => config::Config::default(),
     };
     let filter = std::env::var("RINGDOWN_LOG").ok();
@@ -78,6 +84,17 @@ async fn command(cli: Cli, config: config::Config) -> Outcome {
         Command::Attempts(attempts) => attempts::attempts(&attempts, format).await,
         Command::Run(run) => Box::pin(run::run(run, format)).await,
         Command::Demo(demo) => Box::pin(demo::demo(&demo, format)).await,
+        Command::Keys(keys) => admin::keys(keys, format).await,
+        Command::Projects(projects) => admin::projects(projects, format).await,
+        Command::Organizations(all) => admin::organizations(all, format).await,
+        Command::Agents(agents) => admin::agents(agents, format).await,
+        Command::Evaluators(evaluators) => admin::evaluators(evaluators, format).await,
+        Command::Numbers(numbers) => admin::numbers(numbers, format).await,
+        Command::Audit(audit) => admin::audit(audit, format).await,
+        Command::Secrets(secrets) => match secrets.command {
+            secrets::Command::NewKey => secrets::new_key(format),
+            secrets::Command::Rotate { .. } => secrets::rotate(&config, format).await,
+        },
         Command::Config => {
             print::config(format)?;
             Ok(Exit::Success)

@@ -13,7 +13,8 @@ use ringdown_egress::Policy;
 use ringdown_platform::{Engine, Error};
 use ringdown_proto::v1::{MatchReply, MatchRequest};
 use ringdown_rest as rest;
-use ringdown_rest::{Api, ApiKey, Health, hash_key};
+use ringdown_carrier::account::Accounts;
+use ringdown_rest::{Access, Api, ApiKey, Health, Limits, hash_key};
 use ringdown_store::{Artefacts, Database, NewOrganisation, Organisation, Tenancy as _};
 use ringdown_vault::Keyring;
 use serde_json::{Value, json};
@@ -139,7 +140,11 @@ impl Client {
         if let Some(kind) = content_type {
             request = request.header(header::CONTENT_TYPE, kind);
         }
-        let request = request.body(Body::from(body)).unwrap();
+        self.request(request.body(Body::from(body)).unwrap())
+    }
+
+    /// Sends a request as it is.
+    pub fn request(&self, request: Request) -> BoxFuture<'static, Answer> {
         let answered = self.api.clone().oneshot(request);
         Box::pin(async move {
             let (parts, body) = answered.await.unwrap().into_parts();
@@ -263,9 +268,12 @@ pub struct World {
     pub engine: Engine,
     pub health: Arc<Health>,
     pub artefacts: Artefacts,
+    pub access: Access,
+    /// A provider of phone numbers.
+    pub provider: crate::provider::Provider,
+    pub store: Database,
     server: Option<NatsServer>,
     api: Api,
-    store: Database,
     stop: CancellationToken,
     running: Vec<JoinHandle<Result<(), Error>>>,
     _folder: tempfile::TempDir,
@@ -286,6 +294,15 @@ async fn organisation(store: &Database, team: &str, admin: bool) -> (Organisatio
 
 impl World {
     pub async fn start() -> Self {
+        // No test but those of the limits is to run into them.
+        Self::start_with(Limits {
+            requests_per_minute: 1_000_000,
+            failures_per_minute: 100_000,
+        })
+        .await
+    }
+
+    pub async fn start_with(limits: Limits) -> Self {
         let folder = tempfile::Builder::new()
             .prefix("ringdown rest ")
             .tempdir()
@@ -311,6 +328,10 @@ impl World {
         let engine = Engine::new(Arc::new(store.clone()), bus);
         let health = Arc::new(Health::new(|| "ringdown_test_total 7\n".to_owned()));
         let artefacts = Artefacts::in_folder(&folder.path().join("artefacts")).unwrap();
+        let egress = ringdown_egress::Client::new(Policy::allowing(&["127.0.0.0/8"]).unwrap());
+        let access = Access::new(limits);
+        let provider = crate::provider::Provider::start().await;
+        let accounts = Accounts::new(egress.clone()).at(provider.url());
         let api = rest::api(rest::State {
             engine: engine.clone(),
             artefacts: artefacts.clone(),
@@ -318,7 +339,9 @@ impl World {
             keyring: Arc::new(
                 Keyring::from_file_or_new(&folder.path().join("secrets.key")).unwrap(),
             ),
-            egress: ringdown_egress::Client::new(Policy::allowing(&["127.0.0.0/8"]).unwrap()),
+            egress,
+            accounts,
+            access: access.clone(),
         });
         let stop = CancellationToken::new();
         let running = tokio::spawn({
@@ -337,6 +360,8 @@ impl World {
             engine,
             health,
             artefacts,
+            access,
+            provider,
             server: Some(server),
             api: api.clone(),
             store,
