@@ -22,7 +22,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "bench",
         &[
-            "testkit", "rest", "platform", "egress", "vault", "store", "bus",
+            "testkit", "rest", "carrier", "platform", "egress", "vault", "store", "bus",
         ],
     ),
     ("suite", &["domain"]),

@@ -6,6 +6,7 @@
     clippy::indexing_slicing
 )]
 
+mod admin;
 mod backup;
 mod demo;
 mod dialing;

@@ -37,52 +37,6 @@ pub struct Agent {
     pub other: serde_json::Map<String, serde_json::Value>,
 }
 
-/// A number the service answers.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct PhoneNumber {
-    /// Its id.
-    pub id: i64,
-    /// The evaluator that uses it.
-    #[serde(default)]
-    pub scenario_id: Option<i64>,
-    /// That evaluator's name; empty on the wire if there is none.
-    #[serde(default, with = "crate::empty_if_none")]
-    #[schemars(with = "String")]
-    pub scenario_name: Option<String>,
-    /// The number, E.164.
-    pub number: String,
-    /// The provider's id of the number; here the number itself.
-    #[serde(default, deserialize_with = "null_is_default")]
-    pub phone_number_id: String,
-    /// A name for people.
-    #[serde(default)]
-    pub name: Option<String>,
-    /// Where it comes from.
-    #[serde(default)]
-    pub provider: Option<String>,
-    /// When it was added, RFC 3339.
-    #[serde(default)]
-    pub created_at: Option<String>,
-    /// When it was last changed, RFC 3339.
-    #[serde(default)]
-    pub updated_at: Option<String>,
-    /// Its organisation.
-    #[serde(default)]
-    pub organization: Option<i64>,
-}
-
-/// A number in short (`PhoneNumberInbound`).
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct PhoneNumberBrief {
-    /// Its id.
-    pub id: i64,
-    /// The number, E.164.
-    pub number: String,
-    /// The provider's id of the number.
-    #[serde(default, deserialize_with = "null_is_default")]
-    pub phone_number_id: String,
-}
-
 /// Whether runs are pending on a number.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Occupancy {

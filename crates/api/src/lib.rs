@@ -10,22 +10,25 @@ mod agents;
 mod agents_v2;
 mod catalogue;
 mod errors;
+mod numbers;
 pub mod own;
 mod page;
 mod results;
 mod run_list;
 mod runs;
 mod scenarios;
+pub mod teams;
 mod trigger;
 pub mod webhooks;
 
-pub use agents::{Agent, Occupancy, PhoneNumber, PhoneNumberBrief, TestProfile, TestProfileData};
+pub use agents::{Agent, Occupancy, TestProfile, TestProfileData};
 pub use agents_v2::{AgentV2, Chat, Credentials, Provider, ShortAgent, Telephony};
 pub use catalogue::{
     CronJob, MetricInfo, Personality, PredefinedMetric, ScenarioBrief, ScenarioFolder,
     ScenarioTags, TaggedScenarios,
 };
 pub use errors::{Detail, FieldErrors};
+pub use numbers::{PhoneNumber, PhoneNumberBrief, PhoneNumberDetail};
 pub use page::Page;
 pub use results::{EndedCalls, ResultDetail, ResultScenario, ResultSummary, ShareableLink};
 pub use run_list::{ListenUrl, RunSummary};

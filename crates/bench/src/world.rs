@@ -5,9 +5,10 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use clap::ValueEnum;
 use ringdown_bus::{Bus, NatsServer, Options, ServerOptions, find_nats_server, now};
+use ringdown_carrier::account::Accounts;
 use ringdown_egress::Policy;
 use ringdown_platform::Engine;
-use ringdown_rest::{ApiKey, Health, hash_key};
+use ringdown_rest::{Access, ApiKey, Health, Limits, hash_key};
 use ringdown_store::{Artefacts, Database, NewOrganisation, Tenancy as _};
 use ringdown_testkit::postgres::Fresh;
 use ringdown_vault::Keyring;
@@ -90,6 +91,7 @@ impl World {
         };
         database.create_organisation(new, now()).await?;
         let engine = Engine::new(Arc::new(database.clone()), bus);
+        let egress = ringdown_egress::Client::new(Policy::public_only());
         let api = ringdown_rest::api(ringdown_rest::State {
             engine,
             artefacts: Artefacts::in_folder(&folder.path().join("artefacts"))?,
@@ -97,7 +99,13 @@ impl World {
             keyring: Arc::new(Keyring::from_file_or_new(
                 &folder.path().join("secrets.key"),
             )?),
-            egress: ringdown_egress::Client::new(Policy::public_only()),
+            egress: egress.clone(),
+            accounts: Accounts::new(egress),
+            // What is measured is not how fast too many requests are refused.
+            access: Access::new(Limits {
+                requests_per_minute: u32::MAX,
+                ..Limits::default()
+            }),
         });
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;

@@ -6,6 +6,7 @@
 //!
 //! Refuses: redirects (a key must not travel to another host), unbounded bodies, showing the key.
 
+mod admin;
 mod backoff;
 mod client;
 mod error;

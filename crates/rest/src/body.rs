@@ -258,6 +258,11 @@ impl Fields {
         }
     }
 
+    /// Any finite number.
+    pub(crate) fn real(&mut self, name: &str) -> Option<f64> {
+        self.typed(name, "a number", |value| value.as_f64())
+    }
+
     pub(crate) fn id(&mut self, name: &str) -> Option<i64> {
         self.integer(name, 1, i64::MAX)
     }
@@ -352,6 +357,21 @@ impl Fields {
             return None;
         }
         Some(value)
+    }
+
+    /// Any JSON that is kept as it came.
+    pub(crate) fn any(&mut self, name: &str) -> Option<Value> {
+        let value = self.take(name)?;
+        if let Some(why) = unfit(&value) {
+            self.wrong(name, why);
+            return None;
+        }
+        Some(value)
+    }
+
+    /// How many fields something is wrong with so far.
+    pub(crate) fn problems(&self) -> usize {
+        self.errors.0.len()
     }
 
     /// The fields nobody took, without those that only the server writes.

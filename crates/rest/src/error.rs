@@ -14,6 +14,13 @@ pub(crate) enum Failure {
     Fields(FieldErrors),
     /// Something is wrong with the request as a whole.
     Detail(StatusCode, String),
+    /// Too much was asked in too short a time.
+    Throttled {
+        /// What was too much.
+        message: String,
+        /// Seconds until asking again helps.
+        seconds: u64,
+    },
 }
 
 pub(crate) type Answer<T> = Result<T, Failure>;
@@ -25,6 +32,16 @@ impl Failure {
 
     pub(crate) fn detail(status: StatusCode, message: impl Into<String>) -> Self {
         Self::Detail(status, message.into())
+    }
+
+    /// Too much was asked; in `wait` it is not.
+    pub(crate) fn throttled(what: &str, wait: std::time::Duration) -> Self {
+        let seconds = wait.as_millis().div_ceil(1000).clamp(1, 86_400);
+        let seconds = u64::try_from(seconds).unwrap_or(86_400);
+        Self::Throttled {
+            message: format!("{what}; try again in {seconds} s."),
+            seconds,
+        }
     }
 
     pub(crate) fn not_found(what: &str, id: impl std::fmt::Display) -> Self {
@@ -50,6 +67,12 @@ impl IntoResponse for Failure {
         match self {
             Self::Fields(errors) => (StatusCode::BAD_REQUEST, Json(errors)).into_response(),
             Self::Detail(status, detail) => (status, Json(Detail { detail })).into_response(),
+            Self::Throttled { message, seconds } => (
+                StatusCode::TOO_MANY_REQUESTS,
+                [(header::RETRY_AFTER, seconds.to_string())],
+                Json(Detail { detail: message }),
+            )
+                .into_response(),
         }
     }
 }

@@ -15,6 +15,7 @@ mod dispatch;
 mod docs;
 mod error;
 mod health;
+mod imports;
 mod kept;
 mod listen;
 mod metrics;
@@ -28,6 +29,7 @@ mod profiles;
 mod results;
 mod runs;
 mod scenarios;
+mod teams;
 mod trigger;
 mod webhooks;
 
@@ -49,7 +51,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
 use tracing::Instrument as _;
 
-pub use auth::{ApiKey, hash_key};
+pub use auth::{Access, ApiKey, Limits, hash_key};
 pub use dispatch::Dispatcher;
 pub use health::Health;
 
@@ -74,6 +76,10 @@ pub struct State {
     pub keyring: Arc<Keyring>,
     /// Sends requests to addresses that users name.
     pub egress: ringdown_egress::Client,
+    /// Asks providers whose a number is.
+    pub accounts: ringdown_carrier::account::Accounts,
+    /// Who may enter, and how often.
+    pub access: Access,
 }
 
 impl State {
@@ -94,12 +100,14 @@ fn table() -> Table {
     runs::operations(&mut table);
     results::operations(&mut table);
     numbers::operations(&mut table);
+    imports::operations(&mut table);
     profiles::operations(&mut table);
     personalities::operations(&mut table);
     metrics::operations(&mut table);
     cron_jobs::operations(&mut table);
     own::operations(&mut table);
     webhooks::operations(&mut table);
+    teams::operations(&mut table);
     health::operations(&mut table);
     docs::operations(&mut table);
     table
@@ -137,6 +145,7 @@ fn guarded(router: Router, deadline: Duration) -> Router {
             deadline,
         ))
         .layer(from_fn(error::shape))
+        .layer(from_fn(auth::identify))
 }
 
 /// Carries a change out to its end even if its client hangs up or the deadline passes. A handler

@@ -14,6 +14,7 @@ use tower::ServiceExt as _;
 use tracing::{debug, warn};
 
 use super::Api;
+use super::auth::Peer;
 
 /// What one client may cost before it is known.
 #[derive(Clone, Copy, Debug)]
@@ -57,18 +58,20 @@ pub(crate) async fn serve(
             let place = Arc::clone(&room).acquire_owned().await.ok();
             (place, listener.accept().await)
         };
-        let (place, stream) = match stop.run_until_cancelled(next).await {
+        let (place, (stream, peer)) = match stop.run_until_cancelled(next).await {
             None => break,
-            Some((place, Ok((stream, _)))) => (place, stream),
+            Some((place, Ok((stream, peer)))) => (place, (stream, Peer(peer))),
             Some((_, Err(error))) => {
                 warn!(%error, "cannot accept a connection");
                 tokio::time::sleep(PAUSE).await;
                 continue;
             }
         };
-        let service = api
-            .clone()
-            .map_request(|request: Request<Incoming>| request.map(Body::new));
+        let service = api.clone().map_request(move |request: Request<Incoming>| {
+            let mut request = request.map(Body::new);
+            request.extensions_mut().insert(peer);
+            request
+        });
         let connection =
             http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
         let connection = graceful.watch(connection);

@@ -20,6 +20,7 @@ pub(crate) fn operations(table: &mut Table) {
         .get("/test_framework/v1/phone-numbers/inbound", inbound)
         .id("phone-numbers-inbound-list")
         .summary("List phone numbers in short")
+        .query("organization_id", Kind::Id, "Only of this organisation.")
         .answers::<Vec<wire::PhoneNumberBrief>>(200);
     table
         .get(
@@ -37,19 +38,60 @@ pub(crate) fn operations(table: &mut Table) {
         .answers::<wire::PhoneNumber>(200);
 }
 
+/// Numbers of an own trunk come from no provider that the API knows.
+pub(crate) const OWN: &str = "own";
+
+fn provider(number: &PhoneNumber) -> Option<String> {
+    Some(number.provider.clone()).filter(|provider| provider != OWN)
+}
+
+/// The provider's id; a number of an own trunk has only itself.
+fn provider_id(number: &PhoneNumber) -> String {
+    let own = || number.number.to_string();
+    number.provider_id.clone().unwrap_or_else(own)
+}
+
+/// Numbers that no provider of agents runs.
+const NO_AGENTS: &str = "patronus";
+
 pub(crate) fn show(number: PhoneNumber) -> wire::PhoneNumber {
-    let at = time(number.created_at);
+    let (provider, phone_number_id) = (provider(&number), provider_id(&number));
+    let (scenario_id, scenario_name) = number
+        .scenario
+        .map_or_else(Default::default, |(id, name)| (id.to_string(), name));
     wire::PhoneNumber {
         id: number.id.0,
-        scenario_id: number.scenario.as_ref().map(|(id, _)| id.0),
-        scenario_name: number.scenario.map(|(_, name)| name),
-        phone_number_id: number.number.to_string(),
+        scenario_id,
+        scenario_name,
+        metadata: None,
+        project: number.project.map(|project| project.0),
         number: number.number.to_string(),
+        phone_number_id,
+        call_service_provider: NO_AGENTS.to_owned(),
         name: number.name,
-        provider: None,
-        created_at: Some(at.clone()),
-        updated_at: Some(at),
+        provider,
+        sms_enabled: Some(number.sms_enabled),
+        created_at: Some(time(number.created_at)),
+        updated_at: time(number.updated_at),
         organization: Some(number.org.0),
+        user: None,
+    }
+}
+
+pub(crate) fn show_detail(number: PhoneNumber) -> wire::PhoneNumberDetail {
+    let (provider, phone_number_id) = (provider(&number), provider_id(&number));
+    wire::PhoneNumberDetail {
+        id: number.id.0,
+        number: number.number.to_string(),
+        phone_number_id,
+        call_service_provider: NO_AGENTS.to_owned(),
+        name: number.name,
+        provider,
+        sms_enabled: Some(number.sms_enabled),
+        created_at: Some(time(number.created_at)),
+        updated_at: time(number.updated_at),
+        organization: Some(number.org.0),
+        user: None,
     }
 }
 
@@ -67,10 +109,16 @@ pub(crate) async fn inbound(
     asked: Asked,
 ) -> Answer<Json<Vec<wire::PhoneNumberBrief>>> {
     let scope = asked.principal.scope;
+    if asked
+        .query_id("organization_id")?
+        .is_some_and(|id| id != scope.org.0)
+    {
+        return Ok(Json(Vec::new()));
+    }
     let listing = state.store().phone_numbers(scope, WHOLE).await?;
     let brief = |number: PhoneNumber| wire::PhoneNumberBrief {
         id: number.id.0,
-        phone_number_id: number.number.to_string(),
+        phone_number_id: provider_id(&number),
         number: number.number.to_string(),
     };
     Ok(Json(listing.rows.into_iter().map(brief).collect()))

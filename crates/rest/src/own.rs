@@ -1,5 +1,6 @@
 //! Our own additions, under `/ringdown/v1/`.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use axum::Json;
@@ -13,7 +14,7 @@ use ringdown_domain::dial::Stage;
 use ringdown_domain::{AgentId, PhoneNumberId, ProjectId, RunId, Team};
 use ringdown_store::{
     Attempt, AttemptFilter, AttemptKind, Error as StoreError, NewOrganisation, NewPhoneNumber,
-    Organisation, Project, Reject, Role,
+    Organisation, Project, Reject, Role, Scope,
 };
 
 use super::State;
@@ -22,6 +23,7 @@ use super::body::Fields;
 use super::numbers;
 use super::operations::{Body, Kind, Table};
 use super::pages::{Asked, Id, time};
+use super::teams;
 use crate::error::{Answer, Failure};
 
 const MAX_LIMIT: i64 = 1_000_000;
@@ -32,6 +34,7 @@ pub(crate) fn operations(table: &mut Table) {
         .post("/ringdown/v1/phone-numbers", add_number)
         .id("ringdown-phone-numbers-create")
         .summary("Add a phone number")
+        .about("Of a trunk of one's own. Bound to a project, if one is named or the key has one.")
         .role(Role::Admin)
         .takes(Body::of::<wire::AddPhoneNumber>())
         .answers::<WireNumber>(201);
@@ -60,19 +63,21 @@ pub(crate) fn operations(table: &mut Table) {
         .id("ringdown-organizations-create")
         .summary("Create an organisation")
         .about("Takes the deployment's admin key.")
-        .role(Role::Admin)
+        .operator()
         .takes(Body::of::<wire::CreateOrganization>())
         .answers::<wire::Organization>(201);
     table
         .get("/ringdown/v1/organizations/current", organisation)
         .id("ringdown-organizations-current-retrieve")
         .summary("Show one's own organisation")
+        .whole_organisation()
         .answers::<wire::Organization>(200);
     table
         .patch("/ringdown/v1/organizations/current", change_organisation)
         .id("ringdown-organizations-current-partial-update")
         .summary("Change one's own organisation")
         .role(Role::Admin)
+        .whole_organisation()
         .takes(Body::of::<wire::OrganizationSettings>())
         .answers::<wire::Organization>(200);
     table
@@ -85,6 +90,7 @@ pub(crate) fn operations(table: &mut Table) {
         .id("ringdown-projects-create")
         .summary("Create a project")
         .role(Role::Admin)
+        .whole_organisation()
         .takes(Body::new().required("name", Kind::Short(255), "Its name."))
         .answers::<wire::Project>(201);
     table
@@ -129,15 +135,18 @@ pub(crate) async fn add_number(
         fields.require("number");
     }
     let name = fields.text("name", 255);
+    let project = fields.id("project_id");
     fields.check_all_known()?;
+    let scope = asked.principal.scope;
+    let project = teams::project_or_none(&state, scope, "project_id", project).await?;
     let Some(number) = number else {
         return Err(Failure::field("number", "This field is required."));
     };
     let new = NewPhoneNumber {
-        scope: asked.principal.scope,
+        scope: Scope { project, ..scope },
         number,
         name,
-        provider: "own".to_owned(),
+        provider: numbers::OWN.to_owned(),
         provider_id: None,
         sms_enabled: false,
         secrets: Vec::new(),
@@ -224,15 +233,8 @@ fn parallel_limit(fields: &mut Fields) -> Option<u32> {
 
 pub(crate) async fn create_organisation(
     Extract(state): Extract<State>,
-    asked: Asked,
     mut fields: Fields,
 ) -> Answer<(StatusCode, Json<wire::Organization>)> {
-    if !asked.principal.operator {
-        return Err(Failure::detail(
-            StatusCode::FORBIDDEN,
-            "Only the deployment's admin key may create organisations.",
-        ));
-    }
     let name = fields.required_text("name", 255);
     let slug = fields.required_text("slug", 32);
     let team: Option<Team> = slug.and_then(|slug| match slug.parse() {
@@ -268,7 +270,7 @@ pub(crate) async fn create_organisation(
     Ok((StatusCode::CREATED, Json(shown)))
 }
 
-fn show_organisation(organisation: Organisation) -> wire::Organization {
+pub(crate) fn show_organisation(organisation: Organisation) -> wire::Organization {
     wire::Organization {
         id: organisation.id.0,
         name: organisation.name,
@@ -355,7 +357,11 @@ pub(crate) async fn create_project(
     let scope = asked.principal.scope;
     let project = state
         .store()
-        .create_project(Project::new(scope.org, &name), Vec::new(), now())
+        .create_project(
+            teams::new_project(&state, scope.org, &name).await?,
+            Vec::new(),
+            now(),
+        )
         .await?;
     Ok((StatusCode::CREATED, Json(show_project(project))))
 }
@@ -431,7 +437,18 @@ pub(crate) async fn queue(
     Extract(state): Extract<State>,
     asked: Asked,
 ) -> Answer<Json<Vec<wire::QueueEntry>>> {
-    let entries = state.store().queue(asked.principal.scope.org).await?;
+    let scope = asked.principal.scope;
+    let mut entries = state.store().queue(scope.org).await?;
+    if scope.project.is_some() {
+        // Counted among themselves: how many runs of other projects wait is not this key's business.
+        let ids: Vec<RunId> = entries.iter().map(|entry| entry.run).collect();
+        let seen = state.store().versions(scope, &ids).await?;
+        let seen: HashSet<RunId> = seen.into_iter().map(|(run, _)| run).collect();
+        entries.retain(|entry| seen.contains(&entry.run));
+        for (entry, position) in entries.iter_mut().zip(1..) {
+            entry.position = position;
+        }
+    }
     let show = |entry: ringdown_store::QueueEntry| wire::QueueEntry {
         run_id: entry.run.0,
         position: entry.position,

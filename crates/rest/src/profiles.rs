@@ -137,15 +137,18 @@ async fn owner(
         );
     }
     let agent = fields.id("agent").map(AgentId);
-    if let Some(id) = agent
-        && found(state.store().agent(scope, id).await)?.is_none()
-    {
-        fields.wrong(
-            "agent",
-            format!("There is no agent {id} in your organisation."),
-        );
+    let mut agents_project = None;
+    if let Some(id) = agent {
+        match found(state.store().agent(scope, id).await)? {
+            Some(agent) => agents_project = Some(agent.project),
+            None => fields.wrong(
+                "agent",
+                format!("There is no agent {id} in your organisation."),
+            ),
+        }
     }
-    Ok((project, agent))
+    // Without a project it would be every project's.
+    Ok((project.or(agents_project), agent))
 }
 
 pub(crate) async fn create(
@@ -158,6 +161,7 @@ pub(crate) async fn create(
     let information = fields.object("information");
     let (project, agent) = owner(&state, scope, &mut fields).await?;
     fields.check()?;
+    let project = project.or(scope.project);
     let new = NewTestProfile {
         org: scope.org,
         // Without an owner, a key of one project makes its project's.
@@ -202,6 +206,10 @@ async fn update(
     let scope = asked.principal.scope;
     let id = TestProfileId(id);
     let mut profile = state.store().test_profile(scope, id).await?;
+    if scope.project.is_some() && profile.project != scope.project {
+        // The whole organisation's: a project's key may use it, not change it.
+        return Err(Failure::not_found("test profile", id));
+    }
     if fields.has("name")
         && let Some(name) = fields.required_text("name", 255)
     {

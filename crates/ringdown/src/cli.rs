@@ -5,8 +5,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::admin;
 use crate::exit;
 use crate::roles::Role;
+use crate::secrets::Secrets;
 
 /// Tests voice agents that place outbound calls.
 #[derive(Debug, Parser)]
@@ -56,6 +58,22 @@ pub(crate) enum Command {
     /// Show what was told to webhook targets and what came of it, and tell it again.
     #[command(subcommand)]
     Webhooks(Webhooks),
+    /// Make, list and revoke API keys.
+    Keys(admin::Keys),
+    /// List, make and change projects.
+    Projects(admin::Projects),
+    /// List, make and change organisations.
+    Organizations(admin::Organizations),
+    /// List, make, change and delete agents.
+    Agents(admin::Agents),
+    /// List, make, change, delete and import evaluators.
+    Evaluators(admin::Evaluators),
+    /// List, add, import and remove phone numbers.
+    Numbers(admin::Numbers),
+    /// List who changed what.
+    Audit(admin::Audit),
+    /// Rotate the keys that seal stored credentials.
+    Secrets(Secrets),
     /// List every setting, its environment variable and its meaning.
     Config,
     /// Print the OpenAPI document of the REST API.

@@ -29,6 +29,8 @@ pub(crate) struct Config {
     pub(crate) secret_keys: Option<Secret>,
     pub(crate) secret_key_file: Option<PathBuf>,
     pub(crate) egress_allow: Vec<String>,
+    pub(crate) accounts_url: Option<String>,
+    pub(crate) requests_per_minute: u32,
     pub(crate) parallel_calls: Option<u32>,
     pub(crate) max_calls: usize,
     pub(crate) voice: Voice,
@@ -64,6 +66,8 @@ impl Default for Config {
             secret_keys: None,
             secret_key_file: None,
             egress_allow: Vec::new(),
+            accounts_url: None,
+            requests_per_minute: 120_000,
             parallel_calls: Some(10),
             max_calls: 2000,
             voice: Voice::Flite,
@@ -233,6 +237,25 @@ const SETTINGS: &[Setting] = &[
             let networks: Vec<String> = text.split(',').map(|t| t.trim().to_owned()).collect();
             Policy::allowing(&networks).map_err(|error| error.to_string())?;
             config.egress_allow = networks;
+            Ok(())
+        },
+    },
+    Setting {
+        key: "providers.url",
+        doc: "Server to ask about imported numbers instead of the providers' own, a URL. Its network has to be allowed too. Unset: the providers.",
+        apply: |config, text| {
+            if !(text.starts_with("http://") || text.starts_with("https://")) {
+                return Err("it does not begin with http:// or https://".to_owned());
+            }
+            config.accounts_url = Some(text.to_owned());
+            Ok(())
+        },
+    },
+    Setting {
+        key: "limits.requests_per_minute",
+        doc: "Requests one API key may make per minute, 1 to 1000000, unless the key has its own limit. Default: 120000.",
+        apply: |config, text| {
+            config.requests_per_minute = within(text, 1, 1_000_000)?;
             Ok(())
         },
     },

@@ -1,5 +1,7 @@
 //! The `ringdown` command: one binary, every role.
 
+mod admin;
+mod admin_key;
 mod attempts;
 mod backup;
 mod cli;
@@ -12,6 +14,7 @@ mod print;
 mod progress;
 mod roles;
 mod run;
+mod secrets;
 mod up;
 mod webhooks;
 
@@ -50,6 +53,9 @@ fn start(cli: Cli) -> Outcome {
         | Command::Serve(cli::Serve { settings, .. })
         | Command::Backup(cli::Backup { settings, .. })
         | Command::Restore(cli::Restore { settings, .. }) => up::load(settings)?,
+        Command::Secrets(secrets::Secrets {
+            command: secrets::Command::Rotate { settings },
+        }) => up::load(settings)?,
         _ => config::Config::default(),
     };
     let filter = std::env::var("RINGDOWN_LOG").ok();
@@ -85,6 +91,17 @@ async fn command(cli: Cli, config: config::Config) -> Outcome {
         Command::Demo(demo) => Box::pin(demo::demo(&demo, format)).await,
         Command::Backup(backup) => backup::backup(&config, &backup.file, format).await,
         Command::Restore(restore) => backup::restore(&config, &restore.file, format).await,
+        Command::Keys(keys) => admin::keys(keys, format).await,
+        Command::Projects(projects) => admin::projects(projects, format).await,
+        Command::Organizations(all) => admin::organizations(all, format).await,
+        Command::Agents(agents) => admin::agents(agents, format).await,
+        Command::Evaluators(evaluators) => admin::evaluators(evaluators, format).await,
+        Command::Numbers(numbers) => admin::numbers(numbers, format).await,
+        Command::Audit(audit) => admin::audit(audit, format).await,
+        Command::Secrets(secrets) => match secrets.command {
+            secrets::Command::NewKey => secrets::new_key(format),
+            secrets::Command::Rotate { .. } => secrets::rotate(&config, format).await,
+        },
         Command::Config => {
             print::config(format)?;
             Ok(Exit::Success)

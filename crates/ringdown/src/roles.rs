@@ -1,27 +1,25 @@
 //! Starts the roles of a deployment in this process, and ends them in the right order.
 
 use std::fs::{DirBuilder, File};
-use std::io::Write as _;
 use std::net::SocketAddr;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use async_trait::async_trait;
 use prometheus::{IntGauge, Registry};
-use ringdown_bus::{Bus, From, NatsServer, ServerOptions, find_nats_server, now};
+use ringdown_bus::{Bus, From, NatsServer, ServerOptions, find_nats_server};
+use ringdown_carrier::account::Accounts;
 use ringdown_carrier::{RouteSpec, Routes};
 use ringdown_dialer::Dialer;
 use ringdown_observer::Observer;
 use ringdown_platform::Engine;
 use ringdown_rest as rest;
-use ringdown_rest::{ApiKey, Health, hash_key};
+use ringdown_rest::{Access, Health};
 use ringdown_scoring::{Scorer, ScorerOptions};
-use ringdown_store::{
-    Artefacts, Database, Keys as _, NewApiKey, NewOrganisation, Retention as _, Tenancy as _,
-};
+use ringdown_store::{Artefacts, Database, Retention as _};
 use ringdown_testing_agent::{RecordingSink, SinkError};
 use ringdown_voice::{CacheOptions, Cached, Flite, Synthesizer, Tone};
 use tokio::net::TcpListener;
@@ -30,9 +28,6 @@ use tracing::{error, info, warn};
 
 use crate::config::{Config, Voice};
 use crate::exit::Failure;
-
-/// Slug of the organisation that exists from the first start.
-const FIRST_TEAM: &str = "default";
 
 /// A role of the deployment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -306,7 +301,7 @@ async fn start_platform(config: &Config, running: &mut Running) -> Result<(), Fa
             "removed batches that were being stored when the process ended"
         );
     }
-    let key = admin_key(config, &store).await?;
+    let key = crate::admin_key::admin_key(config, &store).await?;
     let engine = Engine::with_artefacts(
         Arc::new(store.clone()),
         running.bus.clone(),
@@ -331,12 +326,23 @@ async fn start_platform(config: &Config, running: &mut Running) -> Result<(), Fa
         .with_context(|| format!("failed to listen on {} for HTTP", config.http_listen))
         .map_err(Failure::unavailable)?;
     let address = listener.local_addr().map_err(Failure::internal)?;
+    let egress = ringdown_egress::Client::new(config.egress_policy());
+    let mut accounts = Accounts::new(egress.clone());
+    if let Some(url) = &config.accounts_url {
+        accounts = accounts.at(url);
+    }
+    let access = Access::new(rest::Limits {
+        requests_per_minute: config.requests_per_minute,
+        ..rest::Limits::default()
+    });
     let state = rest::State {
         engine: engine.clone(),
         artefacts: running.artefacts.clone(),
         health: Arc::clone(&health),
         keyring: Arc::new(config.keyring().map_err(Failure::unavailable)?),
-        egress: ringdown_egress::Client::new(config.egress_policy()),
+        egress,
+        accounts,
+        access: access.clone(),
     };
     let base = config.public_url(address);
     let webhooks = crate::delivery::start(&state, base, &running.registry)?;
@@ -346,7 +352,19 @@ async fn start_platform(config: &Config, running: &mut Running) -> Result<(), Fa
         let stop = engine_stop.clone();
         tokio::spawn(async move { engine.run(stop).await })
     };
-    let http_task = tokio::spawn(rest::serve(listener, api, http_stop.clone()));
+    let http_task = tokio::spawn({
+        let (store, stop) = (Arc::new(store.clone()), http_stop.clone());
+        async move {
+            // The books are closed once the last request is answered.
+            let served = CancellationToken::new();
+            let books = access.keep_books(store, served.clone());
+            let serve = async {
+                rest::serve(listener, api, stop).await;
+                served.cancel();
+            };
+            tokio::join!(serve, books);
+        }
+    });
     running.http = Some(address);
     running.admin_key = Some(key);
     running.platform = Some(Platform {
@@ -368,77 +386,6 @@ pub(crate) async fn open_database(config: &Config) -> Result<Database, Failure> 
         None => Database::sqlite(&config.database_path()).await,
     };
     opened.map_err(Failure::unavailable)
-}
-
-/// The key that administers the deployment: made with the first organisation, kept in a file that
-/// only its owner can read. The database holds only its hash.
-async fn admin_key(config: &Config, store: &Database) -> Result<String, Failure> {
-    let path = config.data_dir.join("admin.key");
-    let key = match std::fs::read_to_string(&path) {
-        Ok(text) => text.trim().to_owned(),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            let key = ApiKey::generate();
-            write_private(&path, key.expose())
-                .with_context(|| format!("failed to write {}", path.display()))
-                .map_err(Failure::unavailable)?;
-            key.expose().to_owned()
-        }
-        Err(error) => {
-            let error = anyhow::Error::new(error);
-            let error = error.context(format!("failed to read {}", path.display()));
-            return Err(Failure::unavailable(error));
-        }
-    };
-    let hash = hash_key(&key);
-    if store
-        .authenticate(hash, now())
-        .await
-        .map_err(Failure::internal)?
-        .is_some()
-    {
-        return Ok(key);
-    }
-    let existing = store
-        .organisation_by_slug(FIRST_TEAM)
-        .await
-        .map_err(Failure::internal)?;
-    let registered = match existing {
-        Some(organisation) => {
-            let new = NewApiKey {
-                scope: organisation.id.into(),
-                key_sha256: hash,
-                name: "admin".to_owned(),
-                hint: String::new(),
-                role: ringdown_store::Role::Admin,
-                operator: true,
-                rate_per_minute: None,
-                expires_at: None,
-            };
-            store.add_api_key(new, now()).await.map(drop)
-        }
-        None => {
-            let new = NewOrganisation {
-                team: FIRST_TEAM.parse().map_err(Failure::internal)?,
-                name: "Default".to_owned(),
-                parallel_limit: config.parallel_calls,
-                key_sha256: hash,
-                operator: true,
-            };
-            store.create_organisation(new, now()).await.map(drop)
-        }
-    };
-    registered.map_err(Failure::internal)?;
-    Ok(key)
-}
-
-fn write_private(path: &PathBuf, text: &str) -> std::io::Result<()> {
-    let mut file = std::fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()
 }
 
 impl Running {

@@ -13,6 +13,7 @@ mod file;
 mod keyring;
 mod sealed;
 mod secret;
+mod stored;
 
 pub use error::{Error, KeyProblem};
 pub use keyring::{Context, Keyring, LONGEST_SECRET, MOST_KEYS, new_key};

@@ -103,6 +103,12 @@ impl Operation {
             Some(role) => set("x-required-role", role.as_str().into()),
             None => set("security", json!([])),
         };
+        if self.whole_organisation {
+            set("x-whole-organization", true.into());
+        }
+        if self.operator {
+            set("x-operator", true.into());
+        }
         let mut responses = Map::new();
         for reply in &self.replies {
             let content = match reply.content {

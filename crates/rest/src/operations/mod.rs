@@ -33,7 +33,7 @@ pub(crate) use body::Body;
 pub(crate) use kind::Kind;
 
 use super::State;
-use super::auth::{Guard, require};
+use super::auth::{Guard, Needs, require};
 use ringdown_store::Role;
 
 /// Every operation of the server, in the order of their declaration.
@@ -113,6 +113,10 @@ pub(crate) struct Operation {
     replies: Vec<Reply>,
     /// The role its caller needs; `None` if no key is asked for.
     role: Option<Role>,
+    /// Whether a key that is bound to a project does not do.
+    whole_organisation: bool,
+    /// Whether it takes a key that administers the deployment.
+    operator: bool,
 }
 
 impl Table {
@@ -189,6 +193,8 @@ impl Table {
             body: None,
             replies: Vec::new(),
             role: Some(role),
+            whole_organisation: false,
+            operator: false,
         })
     }
 
@@ -198,10 +204,16 @@ impl Table {
         for operation in self.operations {
             let declared = Declared::of(&operation);
             let mut route = operation.handler;
-            if let Some(needs) = operation.role {
+            if let Some(role) = operation.role {
+                let method = operation.method.as_str().to_uppercase();
                 let guard = Guard {
                     state: state.clone(),
-                    needs,
+                    needs: Needs {
+                        role,
+                        whole_organisation: operation.whole_organisation,
+                        operator: operation.operator,
+                    },
+                    operation: format!("{method} {}", operation.path).into(),
                 };
                 route = route.route_layer(from_fn_with_state(guard, require));
             }
@@ -333,6 +345,18 @@ impl Operation {
     pub(crate) fn role(&mut self, role: Role) -> &mut Self {
         self.role = Some(role);
         self
+    }
+
+    /// A key that is bound to a project does not do.
+    pub(crate) fn whole_organisation(&mut self) -> &mut Self {
+        self.whole_organisation = true;
+        self
+    }
+
+    /// Only a key that administers the deployment does.
+    pub(crate) fn operator(&mut self) -> &mut Self {
+        self.operator = true;
+        self.role(Role::Admin)
     }
 
     /// Asks for no key.

@@ -9,11 +9,12 @@ use axum::extract::Request;
 use axum::http::{HeaderMap, StatusCode, header};
 use futures::future::BoxFuture;
 use ringdown_bus::{Bus, NatsServer, Options, ServerOptions, find_nats_server, now};
+use ringdown_carrier::account::Accounts;
 use ringdown_egress::Policy;
 use ringdown_platform::{Engine, Error};
 use ringdown_proto::v1::{MatchReply, MatchRequest};
 use ringdown_rest as rest;
-use ringdown_rest::{Api, ApiKey, Health, hash_key};
+use ringdown_rest::{Access, Api, ApiKey, Health, Limits, hash_key};
 use ringdown_store::{Artefacts, Database, NewOrganisation, Organisation, Tenancy as _};
 use ringdown_vault::Keyring;
 use serde_json::{Value, json};
@@ -162,8 +163,12 @@ impl Client {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let request = request.body(Body::from(body)).unwrap();
-        let (method, path) = (method.to_owned(), path.to_owned());
+        self.request(request.body(Body::from(body)).unwrap())
+    }
+
+    /// Sends a request as it is.
+    pub fn request(&self, request: Request) -> BoxFuture<'static, Answer> {
+        let (method, path) = (request.method().to_string(), request.uri().to_string());
         let answered = self.api.clone().oneshot(request);
         Box::pin(async move {
             let (parts, body) = answered.await.unwrap().into_parts();
@@ -315,9 +320,12 @@ pub struct World {
     pub engine: Engine,
     pub health: Arc<Health>,
     pub artefacts: Artefacts,
+    pub access: Access,
+    /// A provider of phone numbers.
+    pub provider: crate::provider::Provider,
+    pub store: Database,
     server: Option<NatsServer>,
     api: Api,
-    store: Database,
     stop: CancellationToken,
     running: Vec<JoinHandle<Result<(), Error>>>,
     _folder: tempfile::TempDir,
@@ -338,6 +346,15 @@ async fn organisation(store: &Database, team: &str, admin: bool) -> (Organisatio
 
 impl World {
     pub async fn start() -> Self {
+        // No test but those of the limits is to run into them.
+        Self::start_with(Limits {
+            requests_per_minute: 1_000_000,
+            failures_per_minute: 100_000,
+        })
+        .await
+    }
+
+    pub async fn start_with(limits: Limits) -> Self {
         let folder = tempfile::Builder::new()
             .prefix("ringdown rest ")
             .tempdir()
@@ -363,6 +380,10 @@ impl World {
         let health = Arc::new(Health::new(|| "ringdown_test_total 7\n".to_owned()));
         let artefacts = Artefacts::in_folder(&folder.path().join("artefacts")).unwrap();
         let engine = Engine::with_artefacts(Arc::new(store.clone()), bus, artefacts.clone());
+        let egress = ringdown_egress::Client::new(Policy::allowing(&["127.0.0.0/8"]).unwrap());
+        let access = Access::new(limits);
+        let provider = crate::provider::Provider::start().await;
+        let accounts = Accounts::new(egress.clone()).at(provider.url());
         let api = rest::api(rest::State {
             engine: engine.clone(),
             artefacts: artefacts.clone(),
@@ -370,7 +391,9 @@ impl World {
             keyring: Arc::new(
                 Keyring::from_file_or_new(&folder.path().join("secrets.key")).unwrap(),
             ),
-            egress: ringdown_egress::Client::new(Policy::allowing(&["127.0.0.0/8"]).unwrap()),
+            egress,
+            accounts,
+            access: access.clone(),
         });
         let stop = CancellationToken::new();
         let running = tokio::spawn({
@@ -389,6 +412,8 @@ impl World {
             engine,
             health,
             artefacts,
+            access,
+            provider,
             server: Some(server),
             api: api.clone(),
             store,

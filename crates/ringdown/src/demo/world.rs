@@ -270,6 +270,7 @@ async fn batch(client: &Client, plan: &AgentPlan) -> Result<Batch, Failure> {
         let number = AddPhoneNumber {
             number: evaluator.number.to_owned(),
             name: None,
+            ..AddPhoneNumber::default()
         };
         let number = client.add_phone_number(&number).await.map_err(failure)?;
         let scenario = NewScenario {

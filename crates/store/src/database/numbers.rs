@@ -129,14 +129,23 @@ impl Numbers for Database {
     }
 
     async fn pending_on(&self, scope: Scope, number: &E164) -> Result<u32> {
-        let count: i64 = sql(
-            "SELECT count(*) FROM runs WHERE org_id = $1 AND number = $2 AND status = 'pending'",
+        let mut query = sql(
+            "SELECT count(*) FROM runs r WHERE r.number = $1 AND r.status = 'pending' \
+             AND r.org_id = $2",
         )
-        .bind(scope.org.0)
         .bind(number)
-        .one(&mut self.read().await?)
-        .await?
-        .first()?;
+        .bind(scope.org.0);
+        if let Some(project) = scope.project {
+            // Whoever shares a number has to know that it is busy. Who does not, learns nothing of it.
+            query
+                .push(" AND (r.project_id = ")
+                .push_bind(project.0)
+                .push(
+                    " OR EXISTS (SELECT 1 FROM phone_numbers n WHERE n.number = r.number \
+                     AND n.org_id = r.org_id AND n.project_id IS NULL))",
+                );
+        }
+        let count: i64 = query.one(&mut self.read().await?).await?.first()?;
         unsigned("phone number", count)
     }
 }
