@@ -53,7 +53,9 @@ async fn every_field_comes_back_and_no_secret_does() {
     body["sip_auth"] = json!({"username": "ringdown", "password": SECRET});
     body["websocket_headers"] = json!({"Authorization": SECRET});
     body["vapi_data"] =
-        json!({"trigger_url": "https://example.com/call", "trigger_secret": SECRET}).to_string();
+        json!({"trigger_url": "https://example.com/call", "trigger_secret": SECRET})
+            .to_string()
+            .into();
     let answer = us.ask("POST", &agents, &body).await;
     assert_eq!(answer.status, 201);
     let made = answer.ok();
