@@ -34,11 +34,15 @@ async fn runs_of_the_largest_objects_are_announced_and_matched() {
     let agent = id(&us.post(&format!("{V1}/aiagents/"), agent).await);
     let profile = json!({"name": "🙂".repeat(255), "information": sized(64 * 1024)});
     let profile = id(&us.post(&format!("{V1}/test-profiles/"), profile).await);
+    // The first action is what is said first, so it is as long as a first message may be.
     let reply = |n: i32| {
-        let condition = if n == 0 { "FIRST_MESSAGE" } else { "x" };
-        json!({"id": n, "condition": condition, "action": "y".repeat(200), "fixed_message": true})
+        let (condition, action) = match n {
+            0 => ("FIRST_MESSAGE", "🙂".repeat(2000)),
+            _ => ("x", "y".repeat(200)),
+        };
+        json!({"id": n, "condition": condition, "action": action, "fixed_message": true})
     };
-    let replies: Vec<Value> = (0..100).map(reply).collect();
+    let replies: Vec<Value> = (0..200).map(reply).collect();
     let scenario = json!({
         "name": "🙂".repeat(80),
         "agent": agent,
