@@ -48,7 +48,8 @@ async fn a_frozen_bus_stalls_only_the_fan_out() {
         took < Duration::from_secs(4),
         "the platform waited for the bus: {took:?}"
     );
-    assert!(waiting >= 6, "{waiting}");
+    // The batch as a whole, two slots given, one run cancelled.
+    assert!(waiting >= 4, "{waiting}");
 
     seen.until(first, Status::Cancelled).await;
     seen.until(runs[1].id, Status::Pending).await;
