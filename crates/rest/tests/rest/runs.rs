@@ -5,8 +5,8 @@ use std::time::Duration;
 use ringdown_bus::now;
 use ringdown_domain::call::EndedReason;
 use ringdown_domain::run::Event;
-use ringdown_domain::{CallId, RunId};
-use ringdown_store::RunPatch;
+use ringdown_domain::{CallId, E164, RunId};
+use ringdown_store::{NewBatch, NewRun, NewTemplate, RunPatch, Script};
 use serde_json::{Value, json};
 
 use crate::world::{V1, World, id};
@@ -65,6 +65,50 @@ pub async fn is_called(world: &World, run: i64, seconds: u64, passed: bool) {
     happens(world, run, Event::Scored { success: passed }, patch).await;
 }
 
+/// A run of this evaluator with the personality 7; its batch and its id.
+async fn with_personality(world: &World, agent: i64, scenario: i64) -> (i64, i64) {
+    let agent = world.us.get(&format!("{V1}/aiagents/{agent}/")).await;
+    let number: E164 = "+15559990001".parse().unwrap();
+    let template = NewTemplate {
+        scenario: scenario.into(),
+        scenario_name: "tagged".to_owned(),
+        personality: Some(7.into()),
+        personality_name: "Seven".to_owned(),
+        test_profile: None,
+        script: Script {
+            first_message: String::new(),
+            replies: vec![],
+            closing: String::new(),
+            max_duration_ms: 60_000,
+            silence_timeout_ms: 10_000,
+            language: "en".to_owned(),
+            instructions: String::new(),
+            expected_outcome: String::new(),
+        },
+    };
+    let batch = NewBatch {
+        org: world.org.id,
+        project: agent["project"].as_i64().unwrap().into(),
+        agent: id(&agent).into(),
+        agent_name: "other".to_owned(),
+        name: "batch".to_owned(),
+        concurrency_limit: None,
+        settings: json!({}),
+        caller_ids: vec![],
+        dial_route: None,
+        gated: false,
+        cron_job: None,
+        idempotency: None,
+        templates: vec![template],
+        runs: vec![NewRun {
+            template: 0,
+            number: Some(number),
+        }],
+    };
+    let triggered = world.engine.trigger(batch).await.unwrap();
+    (triggered.batch.id.0, triggered.runs[0].id.0)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_filter_of_the_list_finds_what_it_says() {
     let world = World::start().await;
@@ -77,24 +121,18 @@ async fn every_filter_of_the_list_finds_what_it_says() {
     let agent = id(&us.post(&format!("{V1}/aiagents/"), agent).await);
     let body = json!({"name": "tagged", "agent": agent, "personality": 1, "tags": ["night"]});
     let scenario = id(&us.post(&format!("{V1}/scenarios/"), body).await);
-    let other = crate::world::Catalogue {
-        number: made.number,
-        agent,
-        scenario,
-    };
     let first = us.trigger(&made, 3).await;
-    let second = us.trigger(&other, 1).await;
+    let (after, last) = with_personality(&world, agent, scenario).await;
     let [passed, failed, waiting] = first.ids[..] else {
         panic!("three runs");
     };
     is_called(&world, passed, 12, true).await;
     is_called(&world, failed, 30, false).await;
-    let last = second.ids[0];
     let all = [last, waiting, failed, passed];
     let read = us.get(&format!("{V1}/runs/{passed}/")).await;
     let at = read["timestamp"].as_str().unwrap().to_owned();
     let day = &at[..10];
-    let (result, after) = (first.result, second.result);
+    let result = first.result;
     for (query, expected) in [
         (String::new(), all.to_vec()),
         (format!("id={passed}"), vec![passed]),
@@ -174,9 +212,9 @@ async fn every_filter_of_the_list_finds_what_it_says() {
             format!("scenarios={}", made.scenario),
             vec![waiting, failed, passed],
         ),
-        ("personality__id=1".to_owned(), all.to_vec()),
-        ("personality__id__in=2,3".to_owned(), vec![]),
-        ("personalities=1,2".to_owned(), all.to_vec()),
+        ("personality__id=7".to_owned(), vec![last]),
+        ("personality__id__in=8,9".to_owned(), vec![]),
+        ("personalities=7,8".to_owned(), vec![last]),
         ("tags=night,day".to_owned(), vec![last]),
         ("tags=day".to_owned(), vec![]),
         ("metrics=1,2".to_owned(), all.to_vec()),
