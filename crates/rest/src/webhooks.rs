@@ -88,7 +88,7 @@ fn without_query(url: &str) -> String {
     url.split(['?', '#']).next().unwrap_or_default().to_owned()
 }
 
-fn show(event: WebhookEvent) -> wire::Webhook {
+fn show(event: &WebhookEvent) -> wire::Webhook {
     wire::Webhook {
         id: event.id.0,
         project_id: event.project.0,
@@ -117,7 +117,7 @@ fn show_try(one: WebhookTry) -> wire::WebhookTry {
 fn detail((event, tries): (WebhookEvent, Vec<WebhookTry>)) -> wire::WebhookDetail {
     wire::WebhookDetail {
         body: serde_json::from_str(&event.body).unwrap_or_default(),
-        webhook: show(event),
+        webhook: show(&event),
         attempts: tries.into_iter().map(show_try).collect(),
     }
 }
@@ -147,7 +147,7 @@ pub(crate) async fn list(
     };
     let scope = asked.principal.scope;
     let listing = state.store().webhooks(scope, filter, page).await?;
-    Ok(Json(asked.listing(page, listing, show)?))
+    Ok(Json(asked.listing(page, listing, |event| show(&event))?))
 }
 
 pub(crate) async fn read(
@@ -169,7 +169,7 @@ pub(crate) async fn replay(
     let id = WebhookEventId(id);
     let replayed = state.store().replay_webhook(scope, id, now()).await?;
     state.engine.webhooks_changed();
-    Ok(Json(show(replayed)))
+    Ok(Json(show(&replayed)))
 }
 
 /// Sends a test to the target of a project in the scope.

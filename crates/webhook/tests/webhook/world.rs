@@ -341,7 +341,8 @@ impl World {
             loop {
                 let read = self.read(event).await;
                 if read.0.state == state && read.1.len() == tries {
-                    return read;
+                    // The event may have been read before its last try was written down.
+                    return self.read(event).await;
                 }
                 tokio::task::yield_now().await;
             }
