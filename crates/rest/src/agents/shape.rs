@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use ringdown_api as wire;
+use ringdown_domain::personality::BUILTIN;
 use ringdown_domain::{AgentId, ProjectId};
 use ringdown_store::{Agent, Scope};
 use serde_json::{Map, Value, json};
@@ -12,7 +13,6 @@ use crate::State;
 use crate::error::Answer;
 use crate::kept::text;
 use crate::pages::time;
-use crate::personalities::BUILTIN;
 
 /// Secrets whose presence the reference shows.
 const CONFIGURED: &[&str] = &[
@@ -72,7 +72,7 @@ impl Beside {
         let own = own.filter(|(of, _)| *of == project).map(|(_, id)| *id);
         BUILTIN
             .iter()
-            .map(|builtin| builtin.id)
+            .map(|builtin| builtin.id.0)
             .chain(own)
             .collect()
     }

@@ -9,13 +9,11 @@ use axum::extract::State as Extract;
 use axum::http::StatusCode;
 use ringdown_api as wire;
 use ringdown_bus::now;
+use ringdown_domain::personality::{BUILTIN, Builtin, builtin_by_id};
 use ringdown_domain::{PersonalityId, ProjectId};
 use ringdown_store::{NewPersonality, Personality, Scope};
 use serde_json::{Map, Value};
 
-pub(crate) use self::builtin::{BUILTIN, builtin};
-
-use self::builtin::LAST_BUILTIN;
 use super::State;
 use super::agents::project_or_first;
 use super::body::Fields;
@@ -169,13 +167,13 @@ fn show(own: Personality) -> wire::Personality {
     )
 }
 
-fn show_builtin(builtin: &builtin::Builtin) -> wire::Personality {
+fn show_builtin(builtin: &Builtin) -> wire::Personality {
     shown(
-        builtin.id,
+        builtin.id.0,
         None,
         builtin.name,
         builtin.language,
-        builtin.fields(),
+        builtin::fields(builtin),
     )
 }
 
@@ -189,7 +187,7 @@ pub(crate) async fn names(
     let mut names = HashMap::new();
     let mut own = false;
     for id in ids {
-        match builtin(id) {
+        match builtin_by_id(PersonalityId(id)) {
             Some(builtin) => {
                 names.insert(id, builtin.name.to_owned());
             }
@@ -248,7 +246,7 @@ async fn read(
     Id(id): Id,
     asked: Asked,
 ) -> Answer<Json<wire::Personality>> {
-    if let Some(builtin) = builtin(id) {
+    if let Some(builtin) = builtin_by_id(PersonalityId(id)) {
         return Ok(Json(show_builtin(builtin)));
     }
     let scope = asked.principal.scope;
@@ -258,9 +256,7 @@ async fn read(
 
 /// An own personality; one that is built in is refused.
 async fn own(state: &State, scope: Scope, id: i64) -> Answer<Personality> {
-    if id <= LAST_BUILTIN
-        && let Some(builtin) = builtin(id)
-    {
+    if let Some(builtin) = builtin_by_id(PersonalityId(id)) {
         let message = format!(
             "Personality {id} ({}) is built in and cannot be changed or deleted: create one of your \
              own with POST /test_framework/v1/personalities/ and change that.",

@@ -16,7 +16,7 @@ use crate::operations::{Body, Kind, Table};
 use crate::pages::{Asked, Id, time};
 
 /// What stands for no limit: the reference has no null here.
-const UNLIMITED: i64 = i32::MAX as i64;
+const UNLIMITED: i64 = 2_147_483_647;
 
 /// Highest limit that is a limit.
 const MOST_PARALLEL: i64 = 1_000_000;

@@ -211,9 +211,8 @@ async fn key(us: &Client, body: Value) -> Client {
 async fn no_operation_does_for_a_key_what_it_may_not() {
     let world = World::start().await;
     let us = &world.us;
-    let path = format!("{OWN}/projects/");
-    let second = us.post(&path, json!({"name": "second"}));
-    let second = id(&second.await);
+    let projects = format!("{OWN}/projects/");
+    let second = id(&us.post(&projects, json!({"name": "second"})).await);
     let mut ours = ours(&world, second).await;
     let all = operations();
     let viewer = key(us, json!({"name": "viewer", "role": "viewer"})).await;

@@ -19,8 +19,8 @@ async fn a_key_is_shown_once_and_works_until_it_is_revoked() {
     let world = World::start().await;
     let us = &world.us;
     let project = id(&us.get(&format!("{OWN}/projects/")).await[0]);
-    let wanted = json!({"name": "ci", "project": project});
-    let made = us.ask("POST", BRIEF, &wanted).await;
+    let body = json!({"name": "ci", "project": project});
+    let made = us.ask("POST", BRIEF, &body).await;
     assert_eq!(made.status, 201);
     let made = made.ok();
     let key = made["key"].as_str().unwrap();

@@ -53,7 +53,7 @@ pub(super) async fn agent(
                     "Several agents call from this number: name one by agent_id.",
                 ),
                 (None, _) => {
-                    errors.add("agent_number", "No agent of yours calls from this number.")
+                    errors.add("agent_number", "No agent of yours calls from this number.");
                 }
             }
             Ok(None)
