@@ -142,7 +142,7 @@ async fn unknown_paths_and_methods_are_refused_in_the_apis_shape() {
         us.try_get(path).await.refused(404);
     }
     for (method, path, allowed) in [
-        ("DELETE", "/test_framework/v1/runs/1/", "GET"),
+        ("POST", "/test_framework/v1/runs/1/", "GET"),
         ("POST", "/test_framework/v1/phone-numbers/", "GET"),
         ("PUT", "/test_framework/v1/scenarios/run_scenarios/", "POST"),
         ("PATCH", "/healthz", "GET"),
