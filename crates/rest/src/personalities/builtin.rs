@@ -30,7 +30,11 @@ mod tests {
     fn languages_are_known_and_every_personality_is_told_how_to_behave() {
         for one in BUILTIN {
             assert!(ringdown_suite::LANGUAGES.contains(&one.language));
-            assert!(fields(one)["prompt"].as_str().is_some_and(|text| !text.is_empty()));
+            assert!(
+                fields(one)["prompt"]
+                    .as_str()
+                    .is_some_and(|text| !text.is_empty())
+            );
         }
     }
 }
