@@ -42,7 +42,14 @@ async fn a_team_is_administered_from_the_command_line() {
     assert_eq!(said.status.code(), Some(2), "{}", said.err);
     assert!(said.err.contains("--yes"), "{}", said.err);
     json(&server, &["keys", "revoke", &id, "--yes"]).await;
-    assert_eq!(json(&server, &["keys", "list"]).await.as_array().unwrap().len(), 1);
+    assert_eq!(
+        json(&server, &["keys", "list"])
+            .await
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
 
     let project = json(&server, &["projects", "create", "second"]).await["id"].to_string();
     let arguments = ["projects", "update", &project, "--outbound-timeout", "45"];
@@ -55,17 +62,33 @@ async fn a_team_is_administered_from_the_command_line() {
     let all = json(&server, &["organizations", "list"]).await;
     assert_eq!(all.as_array().unwrap().len(), 2);
 
-    let number = json(&server, &["numbers", "add", "+15556660301", "--project", &project]).await;
+    let number = json(
+        &server,
+        &["numbers", "add", "+15556660301", "--project", &project],
+    )
+    .await;
     let fields = r#"{"description": "from here"}"#;
     let arguments = [
-        "agents", "create", "--name", "Agent", "--contact-number", "+15556660100", "--project",
-        &project, "--json", fields,
+        "agents",
+        "create",
+        "--name",
+        "Agent",
+        "--contact-number",
+        "+15556660100",
+        "--project",
+        &project,
+        "--json",
+        fields,
     ];
     let agent = json(&server, &arguments).await;
     assert_eq!(agent["description"], "from here");
     let agent = agent["id"].to_string();
     let file = folder.path().join("evaluators.json");
-    std::fs::write(&file, r#"[{"name": "one"}, {"name": "two", "tags": ["a"]}]"#).unwrap();
+    std::fs::write(
+        &file,
+        r#"[{"name": "one"}, {"name": "two", "tags": ["a"]}]"#,
+    )
+    .unwrap();
     let path = file.display().to_string();
     let said = ask(&server, &["evaluators", "import", &path]).await;
     assert_eq!(said.status.code(), Some(2), "{}", said.err);
@@ -79,11 +102,21 @@ async fn a_team_is_administered_from_the_command_line() {
     json(&server, &["agents", "delete", &agent, "--yes"]).await;
     let all = json(&server, &["evaluators", "list"]).await;
     assert_eq!(all, Value::Array(Vec::new()));
-    json(&server, &["numbers", "remove", &number["id"].to_string(), "--yes"]).await;
-    assert_eq!(json(&server, &["numbers", "list"]).await, Value::Array(Vec::new()));
+    json(
+        &server,
+        &["numbers", "remove", &number["id"].to_string(), "--yes"],
+    )
+    .await;
+    assert_eq!(
+        json(&server, &["numbers", "list"]).await,
+        Value::Array(Vec::new())
+    );
 
     let audit = json(&server, &["audit", "--limit", "3"]).await;
-    assert_eq!(audit[0]["operation"], "DELETE /ringdown/v1/phone-numbers/{id}");
+    assert_eq!(
+        audit[0]["operation"],
+        "DELETE /ringdown/v1/phone-numbers/{id}"
+    );
     assert_eq!(audit.as_array().unwrap().len(), 3);
     let said = ask(&server, &["agents", "show", "99999"]).await;
     assert_eq!(said.status.code(), Some(4), "{}", said.err);
@@ -103,7 +136,10 @@ async fn keys_are_rotated_while_the_server_runs() {
     let database = Database::sqlite(&folder.path().join("ringdown.db"))
         .await
         .unwrap();
-    let (org, owner) = (OrganisationId(1), SecretOwner::Organisation(OrganisationId(1)));
+    let (org, owner) = (
+        OrganisationId(1),
+        SecretOwner::Organisation(OrganisationId(1)),
+    );
     let secret = |index: usize| ringdown_vault::Secret::new(format!("secret {index}"));
     let changes = (0..700)
         .map(|index| ringdown_store::SecretChange {
@@ -129,9 +165,15 @@ async fn keys_are_rotated_while_the_server_runs() {
         serde_json::from_str::<Value>(&said.out).unwrap()
     };
     let report = rotate().await;
-    assert_eq!((&report["resealed"], &report["current"]), (&700.into(), &0.into()));
+    assert_eq!(
+        (&report["resealed"], &report["current"]),
+        (&700.into(), &0.into())
+    );
     let report = rotate().await;
-    assert_eq!((&report["resealed"], &report["current"]), (&0.into(), &700.into()));
+    assert_eq!(
+        (&report["resealed"], &report["current"]),
+        (&0.into(), &700.into())
+    );
     let alone = Keyring::parse(new.expose()).unwrap();
     let name = "name-699";
     let sealed = database.secret(org.into(), owner, name).await.unwrap();

@@ -255,7 +255,10 @@ impl Bench {
         };
         for index in 0..count {
             let number = format!("+1555666{:04}", 200 + index);
-            let number = AddPhoneNumber { number, ..AddPhoneNumber::default() };
+            let number = AddPhoneNumber {
+                number,
+                ..AddPhoneNumber::default()
+            };
             let number = client.add_phone_number(&number).await.unwrap();
             let scenario = NewScenario {
                 name: format!("Evaluator {index}"),

@@ -8,8 +8,8 @@
 
 mod agents;
 mod errors;
-pub mod own;
 mod numbers;
+pub mod own;
 mod page;
 mod results;
 mod runs;
@@ -18,8 +18,8 @@ pub mod teams;
 mod trigger;
 
 pub use agents::{Agent, Occupancy, TestProfile, TestProfileData};
-pub use numbers::{PhoneNumber, PhoneNumberBrief, PhoneNumberDetail};
 pub use errors::{Detail, FieldErrors};
+pub use numbers::{PhoneNumber, PhoneNumberBrief, PhoneNumberDetail};
 pub use page::Page;
 pub use results::{EndedCalls, ResultDetail, ResultSummary};
 pub use runs::{Evaluation, Metric, MetricExtra, Run, RunStatus, TranscriptTurn};

@@ -95,16 +95,24 @@ pub(crate) fn operations(table: &mut Table) {
 fn body(form: &Form) -> Body {
     let mut body = Body::new().required(form.number, Kind::Phone, "The number.");
     for name in form.credentials {
-        body = body.required(name, Kind::Short(255), "Credential of the account; never shown.");
+        body = body.required(
+            name,
+            Kind::Short(255),
+            "Credential of the account; never shown.",
+        );
     }
-    body.optional("name", Kind::Short(255), "A name; the provider's if absent.")
-        .optional("is_sms_enabled", Kind::Flag, "Kept and given back.")
-        .optional(
-            "project",
-            Kind::Id,
-            "The project that alone may use it (not in the compatible API).",
-        )
-        .lenient()
+    body.optional(
+        "name",
+        Kind::Short(255),
+        "A name; the provider's if absent.",
+    )
+    .optional("is_sms_enabled", Kind::Flag, "Kept and given back.")
+    .optional(
+        "project",
+        Kind::Id,
+        "The project that alone may use it (not in the compatible API).",
+    )
+    .lenient()
 }
 
 async fn list(
@@ -216,9 +224,10 @@ async fn import(
 fn refusal(form: &Form, error: &AccountError) -> Failure {
     let message = format!("{}.", sentence(&error.to_string()));
     match error {
-        AccountError::Unauthorised { .. } => {
-            Failure::field(form.credentials.last().copied().unwrap_or_default(), message)
-        }
+        AccountError::Unauthorised { .. } => Failure::field(
+            form.credentials.last().copied().unwrap_or_default(),
+            message,
+        ),
         AccountError::NotOwned { .. } => Failure::field(form.number, message),
         _ => Failure::detail(StatusCode::BAD_GATEWAY, message),
     }

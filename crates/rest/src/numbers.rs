@@ -56,9 +56,9 @@ const NO_AGENTS: &str = "patronus";
 
 pub(crate) fn show(number: PhoneNumber) -> wire::PhoneNumber {
     let (provider, phone_number_id) = (provider(&number), provider_id(&number));
-    let (scenario_id, scenario_name) = number.scenario.map_or_else(Default::default, |(id, name)| {
-        (id.to_string(), name)
-    });
+    let (scenario_id, scenario_name) = number
+        .scenario
+        .map_or_else(Default::default, |(id, name)| (id.to_string(), name));
     wire::PhoneNumber {
         id: number.id.0,
         scenario_id,
@@ -109,7 +109,10 @@ pub(crate) async fn inbound(
     asked: Asked,
 ) -> Answer<Json<Vec<wire::PhoneNumberBrief>>> {
     let scope = asked.principal.scope;
-    if asked.query_id("organization_id")?.is_some_and(|id| id != scope.org.0) {
+    if asked
+        .query_id("organization_id")?
+        .is_some_and(|id| id != scope.org.0)
+    {
         return Ok(Json(Vec::new()));
     }
     let listing = state.store().phone_numbers(scope, WHOLE).await?;

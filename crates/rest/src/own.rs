@@ -357,7 +357,11 @@ pub(crate) async fn create_project(
     let scope = asked.principal.scope;
     let project = state
         .store()
-        .create_project(teams::new_project(&state, scope.org, &name).await?, Vec::new(), now())
+        .create_project(
+            teams::new_project(&state, scope.org, &name).await?,
+            Vec::new(),
+            now(),
+        )
         .await?;
     Ok((StatusCode::CREATED, Json(show_project(project))))
 }

@@ -53,7 +53,10 @@ pub(crate) async fn admin_key(config: &Config, store: &Database) -> Result<Strin
                 scope: organisation.id.into(),
                 key_sha256: hash,
                 name: "admin".to_owned(),
-                hint: key.get(key.len().saturating_sub(4)..).unwrap_or_default().to_owned(),
+                hint: key
+                    .get(key.len().saturating_sub(4)..)
+                    .unwrap_or_default()
+                    .to_owned(),
                 role: ringdown_store::Role::Admin,
                 operator: true,
                 rate_per_minute: None,

@@ -129,7 +129,9 @@ async fn list_brief(
     let scope = asked.principal.scope;
     let names = Names::read(&state, scope).await?;
     let keys = state.store().api_keys(scope).await?;
-    Ok(Json(keys.into_iter().map(|key| names.show(key, None)).collect()))
+    Ok(Json(
+        keys.into_iter().map(|key| names.show(key, None)).collect(),
+    ))
 }
 
 async fn list(Extract(state): Extract<State>, asked: Asked) -> Answer<Json<Vec<wire::Key>>> {
@@ -137,11 +139,7 @@ async fn list(Extract(state): Extract<State>, asked: Asked) -> Answer<Json<Vec<w
     Ok(Json(keys.into_iter().map(show).collect()))
 }
 
-async fn read(
-    Extract(state): Extract<State>,
-    Id(id): Id,
-    asked: Asked,
-) -> Answer<Json<wire::Key>> {
+async fn read(Extract(state): Extract<State>, Id(id): Id, asked: Asked) -> Answer<Json<wire::Key>> {
     let keys = state.store().api_keys(asked.principal.scope).await?;
     let key = keys.into_iter().find(|key| key.id.0 == id);
     let key = key.ok_or_else(|| Failure::not_found("API key", id))?;

@@ -43,11 +43,7 @@ pub(crate) async fn project_or_none(
 }
 
 /// A project with the defaults of its organisation, to be stored.
-pub(crate) async fn new_project(
-    state: &State,
-    org: OrganisationId,
-    name: &str,
-) -> Answer<Project> {
+pub(crate) async fn new_project(state: &State, org: OrganisationId, name: &str) -> Answer<Project> {
     let organisation = state.store().organisation(org).await?;
     let mut project = Project::new(org, name);
     organisations::defaults(&organisation, &mut project);

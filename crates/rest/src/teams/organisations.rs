@@ -16,7 +16,7 @@ use crate::operations::{Body, Kind, Table};
 use crate::pages::{Asked, Id, time};
 
 /// What stands for no limit: the reference has no null here.
-const UNLIMITED: i64 = i32::MAX as i64;
+const UNLIMITED: i64 = 2_147_483_647;
 
 /// Highest limit that is a limit.
 const MOST_PARALLEL: i64 = 1_000_000;
@@ -293,7 +293,10 @@ async fn change(
         let limit = Some(limit).filter(|limit| *limit <= MOST_PARALLEL);
         organisation.parallel_limit = limit.and_then(|limit| u32::try_from(limit).ok());
     }
-    for (name, low, high) in [("outbound_timeout", 1, 300), ("max_call_duration", 10, 3600)] {
+    for (name, low, high) in [
+        ("outbound_timeout", 1, 300),
+        ("max_call_duration", 10, 3600),
+    ] {
         if let Some(seconds) = fields.integer(name, low, high) {
             organisation.extra.insert(name.to_owned(), seconds.into());
         }

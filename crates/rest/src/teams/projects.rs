@@ -91,7 +91,10 @@ const READ_ONLY: &[&str] = &[
 pub(super) fn operations(table: &mut Table) {
     const MANY: &str = "/user/v1/projects";
     const ONE: &str = "/user/v1/projects/{id}";
-    table.tag("Projects", "Parts of an organisation with settings of their own.");
+    table.tag(
+        "Projects",
+        "Parts of an organisation with settings of their own.",
+    );
     table
         .get(MANY, list)
         .id("projects-list")
@@ -172,7 +175,10 @@ async fn show(
     project: Project,
 ) -> Answer<wire::Project> {
     let owner = SecretOwner::Project(project.id);
-    let have = state.store().secret_names(project.org.into(), owner).await?;
+    let have = state
+        .store()
+        .secret_names(project.org.into(), owner)
+        .await?;
     let brief = brief(&project);
     let mut other = settings::show(SETTINGS, &project.extra);
     sealed::flags(SECRETS, &have, &mut other);
@@ -191,10 +197,7 @@ async fn show(
     })
 }
 
-async fn list(
-    Extract(state): Extract<State>,
-    asked: Asked,
-) -> Answer<Json<Vec<wire::Project>>> {
+async fn list(Extract(state): Extract<State>, asked: Asked) -> Answer<Json<Vec<wire::Project>>> {
     let scope = asked.principal.scope;
     let only = asked.query_id("project_id")?;
     let organisation = asked.query_id("organization_id")?;
@@ -336,7 +339,10 @@ async fn store(
         .update_project(&project, secrets, now())
         .await?;
     state.engine.limits_changed(project.org);
-    let project = state.store().project(project.org.into(), project.id).await?;
+    let project = state
+        .store()
+        .project(project.org.into(), project.id)
+        .await?;
     let organisation = state.store().organisation(project.org).await?;
     Ok(Json(show(state, &organisation, project).await?))
 }

@@ -58,7 +58,10 @@ pub(super) fn take(
                 name: (*name).to_owned(),
                 sealed: None,
             });
-        } else if text.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ') {
+        } else if text
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() || byte == b' ')
+        {
             changes.push(seal(state, org, name, &Secret::new(text))?);
         } else {
             // It has to fit a header.

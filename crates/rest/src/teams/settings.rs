@@ -109,7 +109,9 @@ impl Setting {
 
 /// A decimal number of at most eight digits before the point, with its two decimals.
 fn decimal(text: &str) -> Option<String> {
-    let (sign, digits) = text.strip_prefix('-').map_or(("", text), |rest| ("-", rest));
+    let (sign, digits) = text
+        .strip_prefix('-')
+        .map_or(("", text), |rest| ("-", rest));
     let (whole, part) = digits.split_once('.').unwrap_or((digits, ""));
     let all_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
     let fits = whole.len() <= 8 && part.len() <= 2 && !(whole.is_empty() && part.is_empty());

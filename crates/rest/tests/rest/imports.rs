@@ -1,6 +1,6 @@
 //! Phone numbers: those of one's own, and those imported from a provider's account.
 
-use ringdown_store::{Secrets as _, SecretOwner};
+use ringdown_store::{SecretOwner, Secrets as _};
 use serde_json::{Value, json};
 
 use crate::provider::{OWNED, SECRET};
@@ -57,9 +57,7 @@ async fn a_number_is_imported_once_its_account_is_verified() {
         assert_eq!(made["name"], name);
         assert_eq!(made["phone_number_id"], provider_id);
         assert_eq!(us.get(&list).await, json!([made]));
-        let one = us
-            .get(&format!("{V1}/phone-numbers/{}/", id(&made)))
-            .await;
+        let one = us.get(&format!("{V1}/phone-numbers/{}/", id(&made))).await;
         assert_eq!(one["provider"], provider);
         assert_eq!(one["scenario_id"], "");
         for shown in [&made, &one, &us.get(&format!("{V1}/phone-numbers/")).await] {
@@ -77,7 +75,11 @@ async fn a_number_is_imported_once_its_account_is_verified() {
                 _ => "telnyx_phone_number",
             });
         let one = format!("{V1}/phone-numbers/providers/{}/", id(&made));
-        world.them.ask("DELETE", &one, &json!({})).await.refused(404);
+        world
+            .them
+            .ask("DELETE", &one, &json!({}))
+            .await
+            .refused(404);
         assert_eq!(us.ask("DELETE", &one, &json!({})).await.status, 204);
         us.ask("DELETE", &one, &json!({})).await.refused(404);
         assert_eq!(us.get(&list).await, json!([]));
@@ -140,9 +142,8 @@ async fn a_number_of_a_project_is_that_projects_alone() {
     in_first.ask("POST", &add, &bound).await.names("project_id");
     let bound = id(&us.post(&add, bound).await);
     let own = id(&in_first.post(&add, json!({"number": "+15559990003"})).await);
-    let seen = |numbers: Value| -> Vec<i64> {
-        numbers.as_array().unwrap().iter().map(id).collect()
-    };
+    let seen =
+        |numbers: Value| -> Vec<i64> { numbers.as_array().unwrap().iter().map(id).collect() };
     let list = format!("{V1}/phone-numbers/");
     assert_eq!(seen(us.get(&list).await), [shared, bound, own]);
     assert_eq!(seen(in_first.get(&list).await), [shared, own]);
@@ -156,14 +157,19 @@ async fn a_number_of_a_project_is_that_projects_alone() {
     assert_eq!(seen(us.get(&ours).await), [shared, bound, own]);
     for foreign in [shared, own] {
         let path = format!("{OWN}/phone-numbers/{foreign}/");
-        in_second.ask("DELETE", &path, &json!({})).await.refused(404);
+        in_second
+            .ask("DELETE", &path, &json!({}))
+            .await
+            .refused(404);
     }
     // Whether a number is busy is told to those who have it.
     let made = us.agent("caller").await;
-    let scenario = json!({"name": "evaluator", "agent": made, "personality": 1, "phone_number": own});
+    let scenario =
+        json!({"name": "evaluator", "agent": made, "personality": 1, "phone_number": own});
     let scenario = id(&us.post(&format!("{V1}/scenarios/"), scenario).await);
     let run = json!({"scenarios": [scenario], "agent_id": made});
-    us.post(&format!("{V1}/scenarios/run_scenarios/"), run).await;
+    us.post(&format!("{V1}/scenarios/run_scenarios/"), run)
+        .await;
     let busy = format!("{V1}/phone-numbers/check_occupancy/?phone_number=%2B15559990003");
     assert_eq!(us.get(&busy).await["is_occupied"], true);
     assert_eq!(in_first.get(&busy).await["pending_runs_count"], 1);

@@ -22,7 +22,11 @@ async fn a_key_that_asks_too_often_is_told_when_to_come_back() {
     let agents = format!("{V1}/aiagents/");
     slow.get(&agents).await;
     let answer = slow.try_get(&agents).await;
-    let wait: u64 = answer.headers["retry-after"].to_str().unwrap().parse().unwrap();
+    let wait: u64 = answer.headers["retry-after"]
+        .to_str()
+        .unwrap()
+        .parse()
+        .unwrap();
     assert!((50..=60).contains(&wait), "{wait}");
     let told = answer.refused(429);
     assert!(told.contains("1 requests a minute"), "{told}");

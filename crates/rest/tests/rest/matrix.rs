@@ -67,7 +67,11 @@ fn sample(schema: &Value) -> Value {
         kind => kind.as_str(),
     };
     match kind.unwrap_or("object") {
-        "string" if schema["pattern"].as_str().is_some_and(|p| p.starts_with("^\\+")) => {
+        "string"
+            if schema["pattern"]
+                .as_str()
+                .is_some_and(|p| p.starts_with("^\\+")) =>
+        {
             json!("+15557770001")
         }
         "string" if schema["format"] == "date-time" => json!("2090-01-01T00:00:00Z"),
@@ -108,7 +112,9 @@ impl Operation {
             .query
             .iter()
             .map(|(name, value)| {
-                let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+                let text = value
+                    .as_str()
+                    .map_or_else(|| value.to_string(), str::to_owned);
                 format!("{name}={}", text.replace('+', "%2B"))
             })
             .collect();
@@ -150,7 +156,9 @@ async fn ours(world: &World, second: i64) -> BTreeMap<String, i64> {
     let profile = json!({"name": format!("{MARK} profile"), "agent": agent, "information": {}});
     let profile = id(&us.post(&format!("{V1}/test-profiles/"), profile).await);
     let run = json!({"scenarios": [scenario], "agent_id": agent, "name": MARK});
-    let result = us.post(&format!("{V1}/scenarios/run_scenarios/"), run).await;
+    let result = us
+        .post(&format!("{V1}/scenarios/run_scenarios/"), run)
+        .await;
     let key = json!({"name": MARK, "project_id": first});
     let key = id(&us.post(&format!("{OWN}/keys/"), key).await);
     [
@@ -203,8 +211,8 @@ async fn key(us: &Client, body: Value) -> Client {
 async fn no_operation_does_for_a_key_what_it_may_not() {
     let world = World::start().await;
     let us = &world.us;
-    let second = us.post(&format!("{OWN}/projects/"), json!({"name": "second"}));
-    let second = id(&second.await);
+    let projects = format!("{OWN}/projects/");
+    let second = id(&us.post(&projects, json!({"name": "second"})).await);
     let mut ours = ours(&world, second).await;
     let all = operations();
     let viewer = key(us, json!({"name": "viewer", "role": "viewer"})).await;
@@ -234,7 +242,11 @@ async fn no_operation_does_for_a_key_what_it_may_not() {
 
         let answer = operation.ask(&nobody, &mine).await;
         assert_eq!(status(&answer), 401, "{name} without a key");
-        let rank = |role: &str| ["viewer", "editor", "admin"].iter().position(|r| *r == role);
+        let rank = |role: &str| {
+            ["viewer", "editor", "admin"]
+                .iter()
+                .position(|r| *r == role)
+        };
         for (role, client) in [("viewer", &viewer), ("editor", &editor), ("admin", us)] {
             if rank(role) < rank(&operation.role) || operation.operator {
                 let answer = operation.ask(client, &mine).await;

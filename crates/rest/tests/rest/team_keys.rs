@@ -19,8 +19,8 @@ async fn a_key_is_shown_once_and_works_until_it_is_revoked() {
     let world = World::start().await;
     let us = &world.us;
     let project = id(&us.get(&format!("{OWN}/projects/")).await[0]);
-    let made = us.ask("POST", BRIEF, &json!({"name": "ci", "project": project}));
-    let made = made.await;
+    let body = json!({"name": "ci", "project": project});
+    let made = us.ask("POST", BRIEF, &body).await;
     assert_eq!(made.status, 201);
     let made = made.ok();
     let key = made["key"].as_str().unwrap();
@@ -43,7 +43,11 @@ async fn a_key_is_shown_once_and_works_until_it_is_revoked() {
 
     let one = format!("{BRIEF}{}/", id(&made));
     bound.ask("DELETE", &one, &json!({})).await.refused(409);
-    world.them.ask("DELETE", &one, &json!({})).await.refused(404);
+    world
+        .them
+        .ask("DELETE", &one, &json!({}))
+        .await
+        .refused(404);
     assert_eq!(us.ask("DELETE", &one, &json!({})).await.status, 204);
     bound.try_get(BRIEF).await.refused(401);
     us.ask("DELETE", &one, &json!({})).await.refused(404);
@@ -86,9 +90,15 @@ async fn a_key_has_a_role_a_rate_and_an_end() {
     for (body, field) in [
         (json!({}), "name"),
         (json!({"name": "x", "role": "owner"}), "role"),
-        (json!({"name": "x", "rate_per_minute": 0}), "rate_per_minute"),
+        (
+            json!({"name": "x", "rate_per_minute": 0}),
+            "rate_per_minute",
+        ),
         (json!({"name": "x", "expires_at": "soon"}), "expires_at"),
-        (json!({"name": "x", "expires_at": "2020-01-01T00:00:00Z"}), "expires_at"),
+        (
+            json!({"name": "x", "expires_at": "2020-01-01T00:00:00Z"}),
+            "expires_at",
+        ),
         (json!({"name": "x", "project_id": 999_999}), "project_id"),
         (json!({"name": "x", "operator": true}), "operator"),
     ] {
@@ -146,7 +156,9 @@ async fn every_change_is_in_the_audit_log_once_and_reads_and_refusals_are_not() 
     us.trigger(&made, 2).await;
     us.get(&format!("{V1}/aiagents/")).await;
     let path = format!("{V1}/aiagents/{}/", made.agent);
-    us.ask("PATCH", &path, &json!({"inbound": 7})).await.names("inbound");
+    us.ask("PATCH", &path, &json!({"inbound": 7}))
+        .await
+        .names("inbound");
     them.ask("DELETE", &path, &json!({})).await.refused(404);
     us.ask("DELETE", &path, &json!({})).await;
     let page = us.get(&log).await;
@@ -170,7 +182,9 @@ async fn every_change_is_in_the_audit_log_once_and_reads_and_refusals_are_not() 
     assert_eq!(them.get(&log).await["count"], 0);
     let second = us.get(&format!("{log}?page=2&page_size=2")).await;
     assert_eq!(second["results"][0]["id"], entries[2]["id"]);
-    us.try_get(&format!("{log}?page_size=0")).await.names("page_size");
+    us.try_get(&format!("{log}?page_size=0"))
+        .await
+        .names("page_size");
     world.close().await;
 }
 

@@ -64,7 +64,8 @@ async fn an_organisation_is_shown_and_changed() {
         assert_eq!(made["outbound_timeout"], 60);
         assert_eq!(made["max_call_duration"], 120);
     }
-    let undone = json!({"notify_no_calls": null, "vapi_api_key": "", "max_concurrent_runs_limit": i32::MAX});
+    let undone =
+        json!({"notify_no_calls": null, "vapi_api_key": "", "max_concurrent_runs_limit": i32::MAX});
     let undone = us.patch(&path, undone).await;
     assert_eq!(undone["notify_no_calls"], false);
     assert_eq!(undone["vapi_api_key_configured"], "");
@@ -134,7 +135,9 @@ async fn a_project_is_made_replaced_and_changed() {
 
     let list = us.get(PROJECTS).await;
     assert_eq!(list.as_array().unwrap().len(), 2);
-    let only = us.get(&format!("{PROJECTS}?project_id={}", id(&made))).await;
+    let only = us
+        .get(&format!("{PROJECTS}?project_id={}", id(&made)))
+        .await;
     assert_eq!(only, json!([made]));
     let query = format!("{PROJECTS}?organization_id={}", world.org.id);
     assert_eq!(us.get(&query).await, list);
@@ -155,7 +158,10 @@ async fn a_project_is_made_replaced_and_changed() {
     assert_eq!(replaced["timezone"], "UTC");
     assert_eq!(replaced["rubric_config"], Value::Null);
     assert!(replaced.get("extra_field").is_none());
-    assert_eq!(replaced["vapi_api_key_configured"], "true", "it cannot be sent back");
+    assert_eq!(
+        replaced["vapi_api_key_configured"], "true",
+        "it cannot be sent back"
+    );
     us.ask("PUT", &path, &json!({})).await.names("name");
 
     for (field, wrong) in [

@@ -15,12 +15,7 @@ pub(crate) struct Service {
     )]
     pub(super) url: String,
     /// API key of the service.
-    #[arg(
-        long,
-        env = "RINGDOWN_API_KEY",
-        hide_env_values = true,
-        global = true
-    )]
+    #[arg(long, env = "RINGDOWN_API_KEY", hide_env_values = true, global = true)]
     pub(super) api_key: Option<String>,
 }
 

@@ -34,7 +34,10 @@ impl AgentFields {
             &[
                 ("agent_name", self.name.clone().map(Value::from)),
                 ("inbound", self.inbound.map(Value::from)),
-                ("contact_number", self.contact_number.clone().map(Value::from)),
+                (
+                    "contact_number",
+                    self.contact_number.clone().map(Value::from),
+                ),
                 ("project", self.project.map(Value::from)),
             ],
         )

@@ -10,9 +10,7 @@ use std::time::Duration;
 
 use ringdown_client::{ApiKey, Client, Options};
 
-pub(crate) use args::{
-    Agents, Audit, Evaluators, Keys, Numbers, Organizations, Projects, Service,
-};
+pub(crate) use args::{Agents, Audit, Evaluators, Keys, Numbers, Organizations, Projects, Service};
 pub(crate) use catalogue::{agents, evaluators, numbers};
 pub(crate) use team::{audit, keys, organizations, projects};
 

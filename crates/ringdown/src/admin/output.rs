@@ -16,11 +16,7 @@ fn cell(value: &Value) -> String {
 }
 
 /// Prints a list: a table of these `(heading, field)` columns, or JSON with every field.
-pub(super) fn list<T: Serialize>(
-    rows: &[T],
-    columns: &[(&str, &str)],
-    format: Format,
-) -> Outcome {
+pub(super) fn list<T: Serialize>(rows: &[T], columns: &[(&str, &str)], format: Format) -> Outcome {
     if format == Format::Json {
         print::json(&rows)?;
         return Ok(Exit::Success);

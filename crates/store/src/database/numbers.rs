@@ -125,8 +125,10 @@ impl Numbers for Database {
     }
 
     async fn pending_on(&self, scope: Scope, number: &E164) -> Result<u32> {
-        let mut query = sql("SELECT count(*) FROM runs r WHERE r.number = $1 AND r.status = 'pending' \
-             AND r.org_id = $2")
+        let mut query = sql(
+            "SELECT count(*) FROM runs r WHERE r.number = $1 AND r.status = 'pending' \
+             AND r.org_id = $2",
+        )
         .bind(number)
         .bind(scope.org.0);
         if let Some(project) = scope.project {
