@@ -220,21 +220,3 @@ pub(crate) async fn test_as_reference(
     ];
     Ok((StatusCode::OK, headers, Json(show_project(&project))))
 }
-
-/// A project in the reference service's form.
-fn show_project(project: &Project) -> Value {
-    let mut shown: Map<String, Value> = project.extra.clone();
-    let known = json!({
-        "id": project.id.0,
-        "name": project.name,
-        "outbound_timeout": project.dial_window.as_secs(),
-        "max_call_duration": project.max_call_duration.as_secs(),
-        "webhook_url": project.webhook_url,
-        "created_at": time(project.created_at),
-        "updated_at": time(project.updated_at),
-    });
-    if let Value::Object(known) = known {
-        shown.extend(known);
-    }
-    Value::Object(shown)
-}

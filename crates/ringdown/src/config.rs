@@ -2,6 +2,8 @@
 //! lists every setting, so that all sources, the documentation and the checks agree; all problems
 //! are reported at once.
 
+mod file;
+
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -329,7 +331,7 @@ impl Config {
         let mut config = Self::default();
         let mut problems = Vec::new();
         if let Some(path) = file {
-            match read_file(path) {
+            match file::read(path) {
                 Ok(values) => {
                     for (key, value) in values {
                         let source = path.display().to_string();
@@ -430,36 +432,6 @@ fn env_key(name: &str) -> Option<&'static str> {
         .iter()
         .map(|setting| setting.key)
         .find(|key| env_name(key) == name)
-}
-
-fn read_file(path: &Path) -> Result<Vec<(String, String)>, String> {
-    let shown = path.display();
-    let text = std::fs::read_to_string(path).map_err(|error| format!("{shown}: {error}"))?;
-    let table: toml::Table = text.parse().map_err(|error| format!("{shown}: {error}"))?;
-    let mut values = Vec::new();
-    flatten("", &table, &mut values);
-    Ok(values)
-}
-
-fn flatten(prefix: &str, table: &toml::Table, values: &mut Vec<(String, String)>) {
-    for (key, value) in table {
-        let key = format!("{prefix}{key}");
-        match value {
-            toml::Value::Table(inner) => flatten(&format!("{key}."), inner, values),
-            toml::Value::String(text) => values.push((key, text.clone())),
-            toml::Value::Array(items) => {
-                let texts: Vec<String> = items
-                    .iter()
-                    .map(|item| {
-                        item.as_str()
-                            .map_or_else(|| item.to_string(), str::to_owned)
-                    })
-                    .collect();
-                values.push((key, texts.join(",")));
-            }
-            other => values.push((key, other.to_string())),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -190,6 +190,7 @@ async fn create(
     };
     apply(&state, scope, &mut new, fields, true).await?;
     let job = state.store().create_cron_job(new, now()).await?;
+    state.engine.cron_changed();
     Ok((StatusCode::CREATED, show_alone(&state, scope, job).await?))
 }
 
@@ -223,6 +224,7 @@ async fn update(
     let mut job = state.store().cron_job(scope, id).await?.job;
     apply(&state, scope, &mut job, fields, whole).await?;
     state.store().update_cron_job(id, job, now()).await?;
+    state.engine.cron_changed();
     let job = state.store().cron_job(scope, id).await?;
     show_alone(&state, scope, job).await
 }
@@ -230,5 +232,6 @@ async fn update(
 async fn delete(Extract(state): Extract<State>, Id(id): Id, asked: Asked) -> Answer<StatusCode> {
     let scope = asked.principal.scope;
     state.store().delete_cron_job(scope, CronJobId(id)).await?;
+    state.engine.cron_changed();
     Ok(StatusCode::NO_CONTENT)
 }

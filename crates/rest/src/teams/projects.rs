@@ -52,12 +52,12 @@ const SETTINGS: &[Setting] = &[
     setting("notify_daily_report_webhook", Holds::Flag(false)),
     setting("notify_pre_run_webhook", Holds::Flag(false)),
     setting("daily_report_dashboard_ids", Holds::Ids),
-    setting("notify_result_webhook_failed", Holds::Flag(false)),
-    setting("notify_result_webhook_success", Holds::Flag(false)),
-    setting("notify_result_webhook_error", Holds::Flag(false)),
-    setting("notify_cronjob_webhook_failed", Holds::Flag(false)),
-    setting("notify_cronjob_webhook_success", Holds::Flag(false)),
-    setting("notify_cronjob_webhook_error", Holds::Flag(false)),
+    setting("notify_result_webhook_failed", Holds::Flag(true)),
+    setting("notify_result_webhook_success", Holds::Flag(true)),
+    setting("notify_result_webhook_error", Holds::Flag(true)),
+    setting("notify_cronjob_webhook_failed", Holds::Flag(true)),
+    setting("notify_cronjob_webhook_success", Holds::Flag(true)),
+    setting("notify_cronjob_webhook_error", Holds::Flag(true)),
     setting("notify_call_log_webhook_failed", Holds::Flag(false)),
     setting("notify_call_log_webhook_success", Holds::Flag(false)),
     setting("notify_frequent_calls_for_number", Holds::Flag(false)),
@@ -169,7 +169,7 @@ fn whole_seconds(duration: Duration) -> i64 {
     i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
 }
 
-async fn show(
+pub(crate) async fn show(
     state: &State,
     organisation: &Organisation,
     project: Project,
