@@ -99,7 +99,8 @@ impl Client {
 
     /// Deletes an agent with its evaluators.
     pub async fn delete_agent(&self, id: i64) -> Result<(), Error> {
-        self.delete(&format!("{V1}/aiagents/{id}/")).await
+        self.delete(&format!("{V1}/aiagents/{id}/?delete_related=true"))
+            .await
     }
 
     /// Every evaluator, of one agent if one is named.

@@ -7,6 +7,7 @@ use axum::Json;
 use axum::extract::State as Extract;
 use axum::http::{HeaderName, StatusCode};
 use ringdown_api::Page as WirePage;
+use ringdown_api::teams as wire_teams;
 use ringdown_api::webhooks as wire;
 use ringdown_bus::now;
 use ringdown_domain::{ProjectId, ResultId, WebhookEventId};
@@ -14,11 +15,11 @@ use ringdown_store::{
     Project, Scope, WebhookEvent, WebhookFilter, WebhookKind, WebhookState, WebhookTry,
 };
 use ringdown_webhook::{Error as WebhookError, Options, Sender};
-use serde_json::{Map, Value, json};
 
 use super::State;
 use super::operations::{Kind, Table};
 use super::pages::{Asked, Id, time};
+use super::teams::projects;
 use crate::error::{Answer, Failure};
 
 const KINDS: &[&str] = &["result.completed", "result.pre_trigger", "test"];
@@ -44,7 +45,7 @@ pub(crate) fn operations(table: &mut Table) {
             "Sends a mock result.completed at once, one time. The headers X-Ringdown-Webhook-Id, \
              -State and -Status say what came of it. A body is not looked at.",
         )
-        .answers::<Value>(200);
+        .answers::<wire_teams::Project>(200);
     table
         .post("/ringdown/v1/projects/{id}/test-webhook", test)
         .id("ringdown-projects-test-webhook-create")
@@ -206,17 +207,23 @@ pub(crate) async fn test_as_reference(
     Extract(state): Extract<State>,
     Id(id): Id,
     asked: Asked,
-) -> Answer<(StatusCode, [(HeaderName, String); 3], Json<Value>)> {
+) -> Answer<(
+    StatusCode,
+    [(HeaderName, String); 3],
+    Json<wire_teams::Project>,
+)> {
     let (project, tested) = send_test(&state, asked.principal.scope, id).await?;
+    let organisation = state.store().organisation(project.org).await?;
+    let shown = projects::show(&state, &organisation, project).await?;
     let status = tested.attempts.last().and_then(|last| last.status);
-    let [id, state, answered] = OUTCOME_HEADERS;
+    let [id, reached, answered] = OUTCOME_HEADERS;
     let headers = [
         (id, tested.webhook.id.to_string()),
-        (state, tested.webhook.state),
+        (reached, tested.webhook.state),
         (
             answered,
             status.map_or_else(|| "none".to_owned(), |status| status.to_string()),
         ),
     ];
-    Ok((StatusCode::OK, headers, Json(show_project(&project))))
+    Ok((StatusCode::OK, headers, Json(shown)))
 }

@@ -8,6 +8,7 @@
     unreachable_pub
 )]
 
+mod cancel;
 mod cron;
 mod late;
 mod life;

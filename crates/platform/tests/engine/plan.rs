@@ -55,18 +55,18 @@ async fn every_evaluator_runs_with_every_personality_and_profile_in_turn() {
     assert!(own.name.starts_with("agent 20"), "{}", own.name);
 
     request.frequency = 2;
-    request.personality_ids = vec![PersonalityId(8), PersonalityId(1)];
+    request.personality_ids = vec![PersonalityId(14), PersonalityId(1)];
     request.test_profile_ids = vec![p, q];
     let all = plan(&world, &request).await;
     assert_eq!((all.templates.len(), all.runs.len()), (8, 16));
     let round = [
-        (b.0, Some(8), Some(p.0)),
+        (b.0, Some(14), Some(p.0)),
         (b.0, Some(1), Some(p.0)),
-        (b.0, Some(8), Some(q.0)),
+        (b.0, Some(14), Some(q.0)),
         (b.0, Some(1), Some(q.0)),
-        (a.0, Some(8), Some(p.0)),
+        (a.0, Some(14), Some(p.0)),
         (a.0, Some(1), Some(p.0)),
-        (a.0, Some(8), Some(q.0)),
+        (a.0, Some(14), Some(q.0)),
         (a.0, Some(1), Some(q.0)),
     ];
     assert_eq!(order(&all), [round, round].concat());
@@ -74,7 +74,7 @@ async fn every_evaluator_runs_with_every_personality_and_profile_in_turn() {
     assert_eq!(script(0).language, "it", "the evaluator's own comes first");
     assert_eq!(script(4).language, "es", "else the personality's");
     assert_eq!(script(6).first_message, "I am Quinn");
-    assert_eq!(all.settings["personality_ids"], json!([8, 1]));
+    assert_eq!(all.settings["personality_ids"], json!([14, 1]));
     assert_eq!(all.settings["frequency"], 2);
 
     let named_twice = Request::of(Selection::Scenarios(vec![a, b, a]));
@@ -102,7 +102,7 @@ async fn what_is_wrong_is_said_at_once_and_by_field() {
     let a = world.scenario("a", json!({"personality": 999})).await.id;
     let mut request = Request::of(Selection::Scenarios(vec![a, ScenarioId(7_000)]));
     request.agent_id = Some(world.agent.id);
-    request.personality_ids = vec![PersonalityId(13)];
+    request.personality_ids = vec![PersonalityId(999)];
     request.test_profile_ids = vec![TestProfileId(55)];
     let problems = refused(&world, &request).await;
     let fields: Vec<&str> = problems.iter().map(|problem| problem.field).collect();

@@ -3,7 +3,7 @@
 mod audit;
 mod keys;
 mod organisations;
-mod projects;
+pub(crate) mod projects;
 mod sealed;
 mod settings;
 

@@ -39,6 +39,7 @@ pub(super) fn operations(table: &mut Table) {
              recording gives the same values.",
         )
         .takes(Body::of::<wire::EvaluateMetrics>())
+        .answers::<wire::ResultSummary>(200)
         .answers::<wire::Detail>(409);
 }
 

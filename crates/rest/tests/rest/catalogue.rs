@@ -173,7 +173,8 @@ async fn test_profiles_have_an_owner_that_can_change() {
     for (query, expected) in [
         (String::new(), 3),
         (format!("?agent_id={agent}"), 1),
-        (format!("?project_id={project}"), 1),
+        // An agent's profile is in the agent's project.
+        (format!("?project_id={project}"), 2),
         ("?agent_id=999".to_owned(), 0),
     ] {
         assert_eq!(

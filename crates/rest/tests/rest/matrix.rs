@@ -169,6 +169,18 @@ async fn ours(world: &World, second: i64) -> BTreeMap<String, i64> {
     let result = us
         .post(&format!("{V1}/scenarios/run_scenarios/"), run)
         .await;
+    let job = json!({"name": format!("{MARK} job"), "agent": agent, "scenarios": [scenario],
+                     "crontab_expression": "0 3 1 1 *", "timezone": "UTC"});
+    let job = id(&us.post("/schedules/v1/cron-jobs/", job).await);
+    let webhook = world.engine.store().add_webhook(
+        world.org.id,
+        first.into(),
+        ringdown_store::WebhookKind::Test,
+        None,
+        "{}",
+        ringdown_bus::now(),
+    );
+    let webhook = webhook.await.unwrap().id.0;
     let key = json!({"name": MARK, "project_id": first});
     let key = id(&us.post(&format!("{OWN}/keys/"), key).await);
     [
@@ -182,6 +194,8 @@ async fn ours(world: &World, second: i64) -> BTreeMap<String, i64> {
         ("runs", id(&result["runs"][0])),
         ("projects", first),
         ("organizations", world.org.id.0),
+        ("cron-jobs", job),
+        ("webhooks", webhook),
         ("keys", key),
         ("user-api-key", key),
     ]
@@ -251,11 +265,6 @@ async fn no_operation_does_for_a_key_what_it_may_not() {
 
         let answer = operation.ask(&nobody, &mine).await;
         assert_eq!(status(&answer), 401, "{name} without a key");
-        let rank = |role: &str| {
-            ["viewer", "editor", "admin"]
-                .iter()
-                .position(|r| *r == role)
-        };
         for (role, client) in [("viewer", &viewer), ("editor", &editor), ("admin", us)] {
             if !operation.is_for(role) {
                 let answer = operation.ask(client, &mine).await;
