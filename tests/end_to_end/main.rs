@@ -10,7 +10,6 @@ mod admin;
 mod backup;
 mod demo;
 mod dialing;
-mod generated;
 mod interface;
 mod lifecycle;
 mod limits;

@@ -169,6 +169,9 @@ async fn ours(world: &World, second: i64) -> BTreeMap<String, i64> {
     let result = us
         .post(&format!("{V1}/scenarios/run_scenarios/"), run)
         .await;
+    let own = json!({"name": format!("{MARK} personality"), "project": first,
+                     "background_noise": "off", "voice_model": "default"});
+    let own = id(&us.post(&format!("{V1}/personalities/"), own).await);
     let job = json!({"name": format!("{MARK} job"), "agent": agent, "scenarios": [scenario],
                      "crontab_expression": "0 3 1 1 *", "timezone": "UTC"});
     let job = id(&us.post("/schedules/v1/cron-jobs/", job).await);
@@ -195,6 +198,7 @@ async fn ours(world: &World, second: i64) -> BTreeMap<String, i64> {
         ("projects", first),
         ("organizations", world.org.id.0),
         ("cron-jobs", job),
+        ("personalities", own),
         ("webhooks", webhook),
         ("keys", key),
         ("user-api-key", key),

@@ -25,7 +25,7 @@ fn suite() -> Value {
             {
                 "name": "In Spanish",
                 "instructions": "Ask whether the shop is open.",
-                "personality": {"base": 8, "name": "Calm", "prompt": "Stay calm."},
+                "personality": {"base": 14, "name": "Calm", "prompt": "Stay calm."},
                 "max_duration": 60,
             },
         ],

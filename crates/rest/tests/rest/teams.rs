@@ -124,7 +124,7 @@ async fn a_project_is_made_replaced_and_changed() {
     assert_eq!(made["webhook_secret_configured"], "true");
     assert_eq!(made["vapi_api_key_configured"], "true");
     assert_eq!(made["livekit_api_key_configured"], "");
-    assert_eq!(made["notify_cronjob_webhook_error"], false);
+    assert_eq!(made["notify_cronjob_webhook_error"], true);
     assert!(!made.to_string().contains("hush"));
     let path = format!("{PROJECTS}{}/", id(&made));
     assert_eq!(us.get(&path).await, made);

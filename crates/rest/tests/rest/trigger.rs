@@ -74,7 +74,7 @@ async fn the_singular_forms_count_and_unknown_things_are_refused_by_field() {
 
     let counts = us.counts().await;
     for (more, field) in [
-        (json!({"personality_ids": [13]}), "personality_ids"),
+        (json!({"personality_ids": [999]}), "personality_ids"),
         (json!({"personality_id": 9_999}), "personality_ids"),
         (json!({"test_profile_id": 9_999}), "test_profile_ids"),
         (json!({"mode": "any"}), "mode"),
@@ -99,7 +99,7 @@ async fn the_singular_forms_count_and_unknown_things_are_refused_by_field() {
         answer.names(field);
     }
     // All at once, and another team's things do not exist.
-    let all = json!({"personality_ids": [13], "test_profile_ids": [9_999], "scenarios": [9_999]});
+    let all = json!({"personality_ids": [999], "test_profile_ids": [9_999], "scenarios": [9_999]});
     let answer = us.ask("POST", RUN, &with(all)).await;
     for field in ["personality_ids", "test_profile_ids", "scenarios"] {
         answer.names(field);
