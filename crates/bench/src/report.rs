@@ -20,7 +20,7 @@ struct Row {
 impl Report {
     pub(crate) fn add(
         &mut self,
-        database: impl ToString,
+        database: crate::world::Kind,
         what: impl Into<String>,
         measured: impl Into<String>,
         wanted: impl Into<String>,

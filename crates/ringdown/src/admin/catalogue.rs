@@ -220,8 +220,10 @@ pub(crate) async fn numbers(numbers: Numbers, format: Format) -> Outcome {
             project,
         } => {
             let (provider, mut form) = form(provider, &number, account.as_deref(), &secret)?;
-            form["name"] = name.into();
-            form["project"] = project.into();
+            if let Some(fields) = form.as_object_mut() {
+                fields.insert("name".to_owned(), name.into());
+                fields.insert("project".to_owned(), project.into());
+            }
             let made = client.import_phone_number(provider, &form).await;
             output::one(&made.map_err(failure)?, format)
         }
