@@ -127,7 +127,7 @@ async fn a_restarted_platform_goes_on_where_it_was() {
     let (live, queued) = (runs[0].id, runs[1].id);
     world.arrives("call", CALLER, NUMBER).await;
     seen.until(live, Status::InProgress).await;
-    let (bus, org) = (world.bus.clone(), world.org.id.into());
+    let (bus, org) = (world.bus.clone(), world.org.id);
     world
         .restart(async |db| {
             let team = "team".parse().unwrap();
@@ -175,7 +175,7 @@ async fn a_queue_left_behind_is_admitted_at_the_start() {
     world.limit(0).await;
     let (_, runs) = world.trigger(2).await;
     let mut seen = world.transitions().await;
-    let org = world.org.id.into();
+    let org = world.org.id;
     world
         .restart(async |db| {
             db.set_organisation_limit(org, Some(2)).await.unwrap();
