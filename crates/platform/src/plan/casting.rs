@@ -225,8 +225,8 @@ mod tests {
                 // Nobody is two turns ahead of somebody who still waits.
                 for (at, index) in round.iter().enumerate() {
                     let had = |one: usize| round[..at].iter().filter(|i| **i == one).count();
-                    for other in 0..runs.len() {
-                        let waits = had(other) < runs[other] as usize;
+                    for (other, wanted) in runs.iter().enumerate() {
+                        let waits = had(other) < *wanted as usize;
                         prop_assert!(!waits || had(*index) <= had(other) || *index == other);
                     }
                 }
