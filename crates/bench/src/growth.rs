@@ -7,6 +7,10 @@ use crate::report::{Report, median, show};
 use crate::world::World;
 
 const SMALL: usize = 1_000;
+
+/// The small end comes in batches of this size, so that the first page of every list is full at both ends
+/// and the same work is compared.
+const FEW: usize = 20;
 const PORTION: usize = 10_000;
 const ASKED: usize = 300;
 
@@ -58,14 +62,16 @@ pub(crate) async fn measure(world: &World, runs: usize, report: &mut Report) -> 
     // A world of its own: what was measured before has left many runs in the other one.
     let small_world = World::start(world.kind).await?;
     let mut client = small_world.client().await?;
-    let mut ids = small_world.trigger(&mut client, SMALL).await?;
+    let mut ids = Vec::with_capacity(runs);
+    while ids.len() < SMALL {
+        ids.extend(small_world.trigger(&mut client, FEW).await?);
+    }
     let before = costs(&mut client, &bulk(&ids)).await?;
-    let mut stored = SMALL;
-    while stored < runs {
-        ids.extend(small_world.trigger(&mut client, PORTION).await?);
-        stored += PORTION;
-        if stored % 100_000 < PORTION {
-            eprintln!("{}: {stored} runs stored", world.kind);
+    while ids.len() < runs {
+        let portion = PORTION.min(runs - ids.len());
+        ids.extend(small_world.trigger(&mut client, portion).await?);
+        if ids.len() % 100_000 < PORTION {
+            eprintln!("{}: {} runs stored", world.kind, ids.len());
         }
     }
     let after = costs(&mut client, &bulk(&ids)).await?;

@@ -27,7 +27,7 @@ use world::{Kind, World};
 /// Measures the platform.
 #[derive(Debug, Parser)]
 struct Options {
-    /// Runs stored for the large end of the growth measurements, a multiple of 10,000.
+    /// Runs stored for the large end of the growth measurements.
     #[arg(long, default_value_t = 1_000_000)]
     runs: usize,
     /// Seconds that clients poll.

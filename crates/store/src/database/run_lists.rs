@@ -1,9 +1,10 @@
+use std::collections::HashMap;
+
 use async_trait::async_trait;
 use ringdown_domain::{OrganisationId, ResultId, RunId, ScenarioId, Timestamp};
 
 use super::rows::{
-    Count, RUN, RUN_FROM, count, in_state, millis, not_found, page, run, status, to_json, window,
-    within,
+    Count, RUN, RUN_FROM, count, in_state, millis, not_found, page, run, status, window, within,
 };
 use super::{Database, batches, trigger};
 use crate::sql::{Session, Sql, sql};
@@ -11,6 +12,15 @@ use crate::{
     Batch, BatchFilter, Listing, NewBatch, Page, Repeated, Result, Run, RunFilter, RunProgress,
     Runs, Scope, TriggeredRun, UsedTemplate,
 };
+
+/// Adds that a run is one of these and in the scope. The plus keeps both databases from searching the runs
+/// of the whole scope for them.
+fn by_id(query: &mut Sql, scope: Scope, ids: &[RunId]) {
+    query
+        .one_of("r.id", ids.iter().map(|id| id.0))
+        .push(" AND ");
+    within(query, "+r.", scope);
+}
 
 /// Adds what a filter asks for of the columns of `runs`, aliased `r`, alone: many runs are gone through,
 /// and joining each with its batch would take longer than everything else.
@@ -200,31 +210,30 @@ impl Runs for Database {
     }
 
     async fn runs_by_id(&self, scope: Scope, ids: &[RunId]) -> Result<Vec<Run>> {
-        let mut query = sql("SELECT ").bind(to_json("run", &ids)?);
-        query.push(RUN).push(RUN_FROM).either(
-            " JOIN json_each($1) wanted ON wanted.value = r.id",
-            " JOIN jsonb_array_elements_text($1::jsonb) WITH ORDINALITY wanted (value, key) \
-             ON wanted.value::bigint = r.id",
-        );
-        query.push(" WHERE ");
-        within(&mut query, "r.", scope);
-        query.push(" ORDER BY wanted.key");
+        let mut query = sql("SELECT ");
+        query.push(RUN).push(RUN_FROM).push(" WHERE ");
+        by_id(&mut query, scope, ids);
         let rows = query.all(&mut self.read().await?).await?;
-        rows.iter().map(run).collect()
+        let runs: Vec<Run> = rows.iter().map(run).collect::<Result<_>>()?;
+        let found: HashMap<RunId, &Run> = runs.iter().map(|run| (run.id, run)).collect();
+        Ok(ids
+            .iter()
+            .filter_map(|id| found.get(id).copied().cloned())
+            .collect())
     }
 
     async fn versions(&self, scope: Scope, ids: &[RunId]) -> Result<Vec<(RunId, u64)>> {
         // One row: drivers hand rows over one by one, which would cost more than the look-up.
-        let mut query = sql("SELECT ").bind(to_json("run", &ids)?);
+        let mut query = sql("SELECT ");
         query.either(
-            "json_group_array(json_array(id, version)) AS versions FROM (SELECT r.id, r.version \
-             FROM json_each($1) w CROSS JOIN runs r ON r.id = w.value",
-            "coalesce(json_agg(json_build_array(id, version))::text, '[]') AS versions FROM \
-             (SELECT r.id, r.version FROM jsonb_array_elements_text($1::jsonb) w (value) \
-             JOIN runs r ON r.id = w.value::bigint",
+            "json_group_array(json_array(id, version))",
+            "coalesce(json_agg(json_build_array(id, version))::text, '[]')",
         );
-        query.push(" JOIN batches b ON b.id = r.result_id AND b.state <> 'staging' WHERE ");
-        within(&mut query, "r.", scope);
+        query.push(
+            " AS versions FROM (SELECT r.id, r.version FROM runs r \
+             JOIN batches b ON b.id = r.result_id AND b.state <> 'staging' WHERE ",
+        );
+        by_id(&mut query, scope, ids);
         query.push(") found");
         let row = query.one(&mut self.read().await?).await?;
         super::rows::from_json("run", row.get("versions")?)

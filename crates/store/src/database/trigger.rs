@@ -6,7 +6,9 @@ use super::rows::{from_json, own_project, parsed, to_json};
 use super::tenancy::lock_organisation;
 use super::{Database, batches};
 use crate::sql::{Session, sql};
-use crate::{Actor, Batch, Error, NewBatch, NewTemplate, Result, TriggeredRun, WebhookKind};
+use crate::{
+    Actor, Batch, Error, NewBatch, NewRun, NewTemplate, Result, TriggeredRun, WebhookKind,
+};
 
 /// Runs, or templates, stored in one transaction where every other writer has to wait for it.
 const PORTION: usize = 500;
@@ -73,19 +75,21 @@ async fn store(
         }
         templates.push(insert_template(&mut tx, id, template, &mut bytes).await?);
     }
-    // Numbers are chosen and taken in one transaction, or two batches would choose the same ones.
-    let chosen = new.runs.iter().any(|run| run.number.is_none());
-    let portion = if db.has_one_writer() && !chosen {
+    let portion = if db.has_one_writer() {
         PORTION
     } else {
         usize::MAX
     };
-    let numbers = numbers(&mut tx, new).await?;
+    let mut pool = NumberPool::new(new);
     let mut runs = Vec::with_capacity(new.runs.len());
-    let mut left = new.runs.iter().zip(numbers).peekable();
+    let mut left = new.runs.as_slice();
     loop {
-        let mut rows = Vec::new();
-        for (run, number) in left.by_ref().take(portion) {
+        let (now_stored, later) = left.split_at(portion.min(left.len()));
+        left = later;
+        // Numbers are chosen and taken in one transaction, or two batches would choose the same ones.
+        let numbers = pool.choose(&mut tx, now_stored).await?;
+        let mut rows = Vec::with_capacity(now_stored.len());
+        for (run, number) in now_stored.iter().zip(numbers) {
             let template = templates.get(run.template).copied();
             let scenario = new.templates.get(run.template).map(|t| t.scenario.0);
             rows.push((template, scenario, run.template, number));
@@ -100,7 +104,7 @@ async fn store(
                     number,
                 }),
         );
-        if left.peek().is_none() {
+        if left.is_empty() {
             break;
         }
         tx.commit_part().await?;
@@ -191,50 +195,81 @@ async fn insert_template(
     row.get("id")
 }
 
-/// The number of every run: its own, or one that no unfinished run uses.
-async fn numbers(on: &mut Session, new: &NewBatch) -> Result<Vec<E164>> {
-    let wanted = new.runs.iter().filter(|run| run.number.is_none()).count();
-    let mut free = if wanted == 0 {
-        Vec::new()
-    } else {
-        free_numbers(on, new, wanted).await?
-    };
-    if free.len() < wanted {
-        let free = free.len();
-        return Err(Error::TooFewNumbers { wanted, free });
-    }
-    let numbers = new.runs.iter().map(|run| {
-        let number = run.number.clone().or_else(|| free.pop());
-        number.ok_or(Error::TooFewNumbers { wanted, free: 0 })
-    });
-    numbers.collect()
+/// Gives every run of a batch its number: its own, or one that no unfinished run uses.
+struct NumberPool<'a> {
+    new: &'a NewBatch,
+    /// Numbers that runs of this batch have of themselves.
+    named: BTreeSet<&'a E164>,
+    /// Runs without a number of their own.
+    wanted: usize,
+    chosen: usize,
 }
 
-async fn free_numbers(on: &mut Session, new: &NewBatch, wanted: usize) -> Result<Vec<E164>> {
-    lock_organisation(on, new.org).await?;
-    let taken: BTreeSet<&E164> = new
-        .runs
-        .iter()
-        .filter_map(|run| run.number.as_ref())
-        .collect();
-    let most = wanted.saturating_add(taken.len());
-    let rows = sql("SELECT n.number FROM phone_numbers n WHERE n.org_id = $1 \
-         AND (n.project_id IS NULL OR n.project_id = $2) AND NOT EXISTS (SELECT 1 FROM runs r \
-         WHERE r.number = n.number AND r.status IN ('in_queue', 'pending', 'in_progress')) \
-         ORDER BY n.id DESC LIMIT $3")
-    .bind(new.org.0)
-    .bind(new.project.0)
-    .bind(i64::try_from(most).unwrap_or(i64::MAX))
-    .all(on)
-    .await?;
-    let mut free = Vec::with_capacity(rows.len());
-    for row in &rows {
-        let number: E164 = parsed("phone number", row.get("number")?)?;
-        if !taken.contains(&number) {
-            free.push(number);
+impl<'a> NumberPool<'a> {
+    fn new(new: &'a NewBatch) -> Self {
+        Self {
+            new,
+            named: new
+                .runs
+                .iter()
+                .filter_map(|run| run.number.as_ref())
+                .collect(),
+            wanted: new.runs.iter().filter(|run| run.number.is_none()).count(),
+            chosen: 0,
         }
     }
-    Ok(free)
+
+    /// The numbers of some runs. The first time it also fails if there are too few for all of them.
+    async fn choose(&mut self, on: &mut Session, runs: &[NewRun]) -> Result<Vec<E164>> {
+        let now = runs.iter().filter(|run| run.number.is_none()).count();
+        let mut free = Vec::new();
+        if now > 0 {
+            let left = self.wanted - self.chosen;
+            free = self
+                .free(on, if self.chosen == 0 { left } else { now })
+                .await?;
+            if free.len() < now || (self.chosen == 0 && free.len() < left) {
+                return Err(Error::TooFewNumbers {
+                    wanted: self.wanted,
+                    free: self.chosen + free.len(),
+                });
+            }
+            self.chosen += now;
+        }
+        let numbers = runs.iter().map(|run| {
+            let number = run.number.clone().or_else(|| free.pop());
+            number.ok_or(Error::TooFewNumbers {
+                wanted: self.wanted,
+                free: 0,
+            })
+        });
+        numbers.collect()
+    }
+
+    /// Free numbers, at most `most`, the oldest last.
+    async fn free(&self, on: &mut Session, most: usize) -> Result<Vec<E164>> {
+        lock_organisation(on, self.new.org).await?;
+        let rows = sql(
+            "SELECT number FROM (SELECT n.id, n.number FROM phone_numbers n \
+             WHERE n.org_id = $1 AND (n.project_id IS NULL OR n.project_id = $2) \
+             AND NOT EXISTS (SELECT 1 FROM runs r WHERE r.number = n.number \
+             AND r.status IN ('in_queue', 'pending', 'in_progress')) ORDER BY n.id LIMIT $3) free \
+             ORDER BY id DESC",
+        )
+        .bind(self.new.org.0)
+        .bind(self.new.project.0)
+        .bind(i64::try_from(most.saturating_add(self.named.len())).unwrap_or(i64::MAX))
+        .all(on)
+        .await?;
+        let mut free = Vec::with_capacity(rows.len());
+        for row in &rows {
+            let number: E164 = parsed("phone number", row.get("number")?)?;
+            if !self.named.contains(&number) {
+                free.push(number);
+            }
+        }
+        Ok(free)
+    }
 }
 
 type NewRow = (Option<i64>, Option<i64>, usize, E164);
