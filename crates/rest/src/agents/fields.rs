@@ -134,7 +134,11 @@ pub(super) const KNOWN: &[Known] = &[
     ("spelling_word_types", Kind::Any, "Kept as it is."),
     ("auto_update_dropoff_nodes", Kind::Flag, "Kept as it is."),
     ("auto_update_topic_nodes", Kind::Flag, "Kept as it is."),
-    ("hallucination_metric_kb_files", Kind::Ids, "Kept as it is."),
+    (
+        "hallucination_metric_kb_files",
+        Kind::Numbers,
+        "Kept as it is.",
+    ),
     (
         "auto_fetch_calls_enabled",
         Kind::Flag,
