@@ -19,6 +19,11 @@ build: ## Build the optimised binary, target/release/ringdown
 test: tools-test lint ## Everything CI runs: format, lints, licences, every test
 	scripts/with-postgres.sh cargo nextest run --locked --workspace
 
+.PHONY: soak
+soak: tools-test ## Run the slow tests for long: RINGDOWN_SOAK seconds each campaign, 600 unless set
+	RINGDOWN_SOAK=$${RINGDOWN_SOAK:-600} scripts/with-postgres.sh cargo nextest run --locked \
+		--package ringdown --test end_to_end -E 'test(generated_requests)'
+
 .PHONY: bench
 bench: tools-test ## Measure the platform on both databases (about ten minutes)
 	scripts/with-postgres.sh cargo run --locked --release --package ringdown-bench -- $(BENCH)

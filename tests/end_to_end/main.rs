@@ -10,6 +10,7 @@ mod admin;
 mod backup;
 mod demo;
 mod dialing;
+mod generated;
 mod interface;
 mod lifecycle;
 mod limits;

@@ -1,9 +1,11 @@
 //! Reads JSON objects field by field, so that every problem is reported at once and by name.
 
-use axum::body::to_bytes;
+use std::time::Duration;
+
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, StatusCode, header};
 use bytes::Bytes;
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use ringdown_api::FieldErrors;
 use ringdown_domain::E164;
 use serde_json::{Map, Value};
@@ -32,6 +34,10 @@ const MAX_KEPT_TOGETHER: usize = 256 * 1024;
 
 /// Nesting of such a value. Answers wrap it once more, and common JSON readers stop at 128 levels.
 const MAX_DEPTH: usize = 32;
+
+/// Longest a body may take to arrive. An extension of every request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Deadline(pub(crate) Duration);
 
 /// A JSON object that is being taken apart.
 #[derive(Debug, Default)]
@@ -98,14 +104,36 @@ async fn fields(request: Request, may_be_empty: bool) -> Answer<Fields> {
     })
 }
 
+/// Reads a body whole. One that is not is dropped, which closes its connection.
 async fn read(request: Request, longest: usize) -> Answer<Bytes> {
-    to_bytes(request.into_body(), longest).await.map_err(|_| {
-        let mebibytes = longest / MAX_BODY;
-        Failure::detail(
+    let deadline = request.extensions().get::<Deadline>().copied();
+    let body = Limited::new(request.into_body(), longest).collect();
+    let whole = match deadline {
+        Some(Deadline(deadline)) => match tokio::time::timeout(deadline, body).await {
+            Ok(whole) => whole,
+            Err(_) => {
+                let seconds = deadline.as_secs_f64();
+                return Err(Failure::detail(
+                    StatusCode::REQUEST_TIMEOUT,
+                    format!(
+                        "The body did not arrive within {seconds} s: send it again, and faster."
+                    ),
+                ));
+            }
+        },
+        None => body.await,
+    };
+    match whole {
+        Ok(whole) => Ok(whole.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(Failure::detail(
             StatusCode::PAYLOAD_TOO_LARGE,
-            format!("The body could not be read, or is larger than {mebibytes} MiB."),
-        )
-    })
+            format!("The body is larger than {} MiB.", longest / MAX_BODY),
+        )),
+        Err(error) => Err(Failure::detail(
+            StatusCode::BAD_REQUEST,
+            format!("The body did not arrive whole ({error}): send it again."),
+        )),
+    }
 }
 
 fn parsed(declared_json: bool, bytes: &[u8]) -> Answer<Value> {

@@ -68,6 +68,16 @@ impl Fields {
             }
             Kind::Flag => self.boolean(name).map(Value::from),
             Kind::Ids => self.ids(name).map(Value::from),
+            Kind::Numbers => {
+                let list = self.typed(name, "a list of whole numbers", |value| {
+                    let whole = |item: &Value| item.is_i64() || item.is_null();
+                    let fits = value
+                        .as_array()
+                        .is_some_and(|items| items.iter().all(whole));
+                    fits.then_some(value)
+                })?;
+                self.fit(name, list)
+            }
             Kind::Texts => self.texts(name, 1000).map(Value::from),
             Kind::List => {
                 let list = self.typed(name, "a list", |value| value.is_array().then_some(value))?;

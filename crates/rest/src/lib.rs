@@ -128,7 +128,8 @@ pub fn api(state: State) -> Api {
     let router = table
         .router(&state)
         .layer(Extension(document))
-        .layer(axum::Extension(runs::RunCache::new()))
+        .layer(Extension(body::Deadline(state.access.limits().body)))
+        .layer(Extension(runs::RunCache::new()))
         .fallback(error::unknown_path)
         .method_not_allowed_fallback(error::method_not_allowed)
         .with_state(state);

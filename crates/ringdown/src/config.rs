@@ -33,6 +33,7 @@ pub(crate) struct Config {
     pub(crate) egress_allow: Vec<String>,
     pub(crate) accounts_url: Option<String>,
     pub(crate) requests_per_minute: u32,
+    pub(crate) body_deadline: Duration,
     pub(crate) parallel_calls: Option<u32>,
     pub(crate) max_calls: usize,
     pub(crate) voice: Voice,
@@ -70,6 +71,7 @@ impl Default for Config {
             egress_allow: Vec::new(),
             accounts_url: None,
             requests_per_minute: 120_000,
+            body_deadline: Duration::from_secs(30),
             parallel_calls: Some(10),
             max_calls: 2000,
             voice: Voice::Flite,
@@ -262,6 +264,14 @@ const SETTINGS: &[Setting] = &[
         },
     },
     Setting {
+        key: "limits.body_seconds",
+        doc: "Longest the body of a request may take to arrive, in seconds, 1 to 60. Default: 30.",
+        apply: |config, text| {
+            config.body_deadline = Duration::from_secs(within(text, 1, 60)?);
+            Ok(())
+        },
+    },
+    Setting {
         key: "limits.parallel_calls",
         doc: "Parallel-call limit of the first organisation, 1 to 100000, when it is created. Default: 10.",
         apply: |config, text| {
@@ -350,11 +360,8 @@ impl Config {
         for (key, value) in flags {
             config.set("command line", key, value, &mut problems);
         }
-        if problems.is_empty() {
-            Ok(config)
-        } else {
-            Err(problems)
-        }
+        let fine = problems.is_empty();
+        fine.then_some(config).ok_or(problems)
     }
 
     fn set(&mut self, source: &str, key: &str, value: &str, problems: &mut Vec<String>) {

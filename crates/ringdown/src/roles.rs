@@ -333,6 +333,7 @@ async fn start_platform(config: &Config, running: &mut Running) -> Result<(), Fa
     }
     let access = Access::new(rest::Limits {
         requests_per_minute: config.requests_per_minute,
+        body: config.body_deadline,
         ..rest::Limits::default()
     });
     let state = rest::State {

@@ -22,6 +22,10 @@ pub enum Error {
     /// A request with this idempotency key was carried out before.
     #[error("store a batch: idempotency key was used for result {0}")]
     Repeated(ringdown_domain::ResultId),
+    /// The job is not due at that time any more: it was triggered by another process, or a user changed
+    /// or deleted it.
+    #[error("trigger cron job {0}: it is not due at that time any more")]
+    NotDue(ringdown_domain::CronJobId),
     /// Runs that need a number of their own outnumber the numbers that are free.
     #[error("give {wanted} runs a number of their own: {free} numbers are free, {} are missing", wanted - free)]
     TooFewNumbers {

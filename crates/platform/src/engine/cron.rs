@@ -1,15 +1,16 @@
 //! Triggers what is due on a schedule.
 //!
-//! A due time is taken before anything is triggered, so exactly one process does. Times that passed
-//! while nobody ran are made up for once; a process that dies between taking and triggering loses that
-//! one time. What came of it, a refusal included, is written to the job.
+//! The transaction that stores a batch moves its job on to the next time, so whenever a process dies, and
+//! however many there are, a due time is triggered once. Times that passed while nobody ran are made up
+//! for once. What came of it, a refusal included, is written to the job; while the database fails, the job
+//! stays due.
 
 use std::time::Duration;
 
 use ringdown_bus::now;
 use ringdown_cron::Schedule;
-use ringdown_domain::{PersonalityId, ScenarioId, TestProfileId, Timestamp};
-use ringdown_store::{CronJob, Extra, Scope};
+use ringdown_domain::{PersonalityId, ResultId, ScenarioId, TestProfileId, Timestamp};
+use ringdown_store::{CronJob, Error as StoreError, Extra, Firing, Scope};
 use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -58,57 +59,71 @@ async fn trigger_due(engine: &Engine, stop: &CancellationToken) -> Result<Durati
         if due.is_empty() {
             break;
         }
+        let mut failed = false;
         for job in due {
             if stop.is_cancelled() {
                 return Ok(PAUSE);
             }
-            take(engine, job).await?;
+            // It stays due. One that cannot be triggered keeps no other waiting.
+            if let Err(error) = fire(engine, &job).await {
+                warn!(job = %job.id, %error, "cannot trigger a cron job, will try again");
+                failed = true;
+            }
+        }
+        if failed {
+            return Ok(PAUSE);
         }
     }
     let next = store.next_cron_job().await?;
     Ok(next.map_or(MAX_SLEEP, |at| now().until(at).min(MAX_SLEEP)))
 }
 
-async fn take(engine: &Engine, job: CronJob) -> Result<(), Error> {
+/// Triggers a job or writes down why not. Fails, and changes nothing, if the database does.
+async fn fire(engine: &Engine, job: &CronJob) -> Result<(), StoreError> {
     let Some(due) = job.job.next_run_at else {
         return Ok(());
     };
-    let now = now();
     let schedule = Schedule::parse(&job.job.expression, &job.job.timezone);
     let next: Option<Timestamp> = match &schedule {
-        Ok(schedule) if job.job.is_active => schedule.next_after(now),
+        Ok(schedule) if job.job.is_active => schedule.next_after(now()),
         _ => None,
     };
-    let store = &engine.0.store;
-    if !store.take_cron_job(job.id, due, next, now).await? {
-        return Ok(());
-    }
-    let outcome = match schedule {
-        _ if !job.job.is_active => "not triggered: the job is not active".to_owned(),
-        Err(why) => format!("not triggered: {why}"),
-        Ok(_) => match trigger(engine, &job).await {
-            Ok(outcome) => outcome,
-            Err(Refusal::Wrong(why)) => format!("not triggered: {why}"),
-            // The time is taken already, so it is not made up for.
-            Err(Refusal::Store(why)) => format!("not triggered: {why}"),
+    let firing = Firing {
+        job: job.id,
+        due,
+        next,
+    };
+    let why = match schedule {
+        _ if !job.job.is_active => "the job is not active".to_owned(),
+        Err(why) => why.to_string(),
+        Ok(_) => match trigger(engine, job, firing).await {
+            Ok(result) => {
+                info!(job = %job.id, %result, "a cron job was due");
+                return Ok(());
+            }
+            // Another process was first, or a user changed the job.
+            Err(Refusal::Store(StoreError::NotDue(_))) => return Ok(()),
+            Err(Refusal::Store(failed @ StoreError::Database(_))) => return Err(failed),
+            Err(Refusal::Store(why)) => why.to_string(),
+            Err(Refusal::Wrong(why)) => why.to_string(),
         },
     };
-    info!(job = %job.id, %outcome, "a cron job was due");
-    store
-        .cron_job_ran(job.id, &clip(&outcome, SENTENCE))
-        .await?;
+    let outcome = clip(&format!("not triggered: {why}"), SENTENCE);
+    if (engine.0.store.skip_cron_job(firing, &outcome, now())).await? {
+        info!(job = %job.id, %outcome, "a cron job was due");
+    }
     Ok(())
 }
 
-async fn trigger(engine: &Engine, job: &CronJob) -> Result<String, Refusal> {
+async fn trigger(engine: &Engine, job: &CronJob, firing: Firing) -> Result<ResultId, Refusal> {
     let scope = Scope {
         org: job.job.org,
         project: Some(job.job.project),
     };
     let mut batch = engine.plan(scope, &request(job)).await?;
-    batch.cron_job = Some(job.id);
+    batch.cron_job = Some(firing);
     match engine.trigger(batch).await {
-        Ok(triggered) => Ok(format!("triggered result {}", triggered.batch.id)),
+        Ok(triggered) => Ok(triggered.batch.id),
         Err(Error::Store(error)) => Err(Refusal::Store(error)),
         Err(Error::Bus(error)) => Err(Refusal::of("bus", error.to_string())),
     }

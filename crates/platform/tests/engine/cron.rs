@@ -159,3 +159,35 @@ async fn a_time_that_passed_while_nobody_ran_is_made_up_for_after_the_start() {
     assert_eq!(world.batches().await.len(), 1);
     world.close().await;
 }
+
+/// An engine dies somewhere on its way from seeing a job due to having triggered it, each time a little
+/// later. Another one goes on: every job is triggered, and none twice.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_is_triggered_once_whenever_its_engine_dies() {
+    let world = World::start().await;
+    let scenario = world.scenario("a", json!({})).await;
+    // On SQLite so many runs are stored in several transactions.
+    let extra = json!({"scenarios": [scenario.id], "frequency": 1200});
+    let mut ids = Vec::new();
+    for round in 0..8 {
+        let (second, _stop, running) = world.second_engine();
+        let made = world.db.create_cron_job(job(&world, extra.clone()), now());
+        let id = made.await.unwrap().id;
+        second.cron_changed();
+        // No wait for anything: the moment of the death is what is tried out.
+        tokio::time::sleep(Duration::from_millis(6 * round)).await;
+        running.abort();
+        let _ = within("the second engine is gone", running).await;
+        world.engine.cron_changed();
+        let ran = ran(world.db.as_ref(), &world, id).await;
+        assert!(ran.last_outcome.starts_with("triggered result "), "{ran:?}");
+        assert!(ran.job.next_run_at.unwrap() > now());
+        ids.push(id);
+    }
+    let batches = world.batches().await;
+    let mut jobs: Vec<CronJobId> = batches.iter().filter_map(|batch| batch.cron_job).collect();
+    jobs.sort_unstable();
+    assert_eq!(jobs, ids);
+    assert!(batches.iter().all(|batch| batch.counts.total == 1200));
+    world.close().await;
+}

@@ -136,7 +136,7 @@ pub(super) const KNOWN: &[Known] = &[
     ("auto_update_topic_nodes", Kind::Flag, "Kept as it is."),
     (
         "hallucination_metric_kb_files",
-        Kind::List,
+        Kind::Numbers,
         "Kept as it is.",
     ),
     (

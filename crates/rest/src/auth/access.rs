@@ -38,6 +38,8 @@ pub struct Limits {
     pub requests_per_minute: u32,
     /// Requests of one address per minute whose key is missing or wrong.
     pub failures_per_minute: u32,
+    /// Longest the body of a request may take to arrive.
+    pub body: Duration,
 }
 
 impl Default for Limits {
@@ -45,6 +47,7 @@ impl Default for Limits {
         Self {
             requests_per_minute: 120_000,
             failures_per_minute: 120,
+            body: Duration::from_secs(30),
         }
     }
 }
@@ -85,6 +88,10 @@ fn counted(source: IpAddr) -> IpAddr {
 }
 
 impl Access {
+    pub(crate) fn limits(&self) -> Limits {
+        self.0.limits
+    }
+
     /// With these limits.
     pub fn new(limits: Limits) -> Self {
         Self(Arc::new(Inner {

@@ -28,6 +28,8 @@ pub(crate) enum Kind {
     Flag,
     /// A list of ids.
     Ids,
+    /// A list of whole numbers and nulls.
+    Numbers,
     /// A list of texts.
     Texts,
     /// A list of anything.
@@ -54,6 +56,7 @@ impl Kind {
             Self::Number => json!({"type": "number"}),
             Self::Flag => json!({"type": "boolean"}),
             Self::Ids => json!({"type": "array", "items": Self::Id.schema()}),
+            Self::Numbers => json!({"type": "array", "items": {"type": ["integer", "null"]}}),
             Self::Texts => json!({"type": "array", "items": Self::Text.schema()}),
             Self::List => json!({"type": "array", "items": {}}),
             Self::Object => json!({"type": "object"}),

@@ -49,13 +49,6 @@ impl Review {
             trace_id: text(TRACE).unwrap_or_default().to_owned(),
         }
     }
-
-    fn write(self, notes: &mut Extra) {
-        notes.insert(FEEDBACK.to_owned(), json!(self.feedback));
-        notes.insert(REVIEWED.to_owned(), json!(self.is_reviewed));
-        notes.insert(VERDICT.to_owned(), json!(self.verdict));
-        notes.insert(TRACE.to_owned(), json!(self.trace_id));
-    }
 }
 
 /// What may be written to a run.
@@ -73,13 +66,16 @@ pub(super) fn body() -> Body {
         .lenient()
 }
 
-/// Takes the review of a body; what the engine owns is ignored.
-fn read(fields: &mut Fields, review: &mut Review) -> Answer<()> {
+/// The notes that a body asks for; what the engine owns is ignored. Only what was sent is written, so that
+/// two reviewers at once do not undo each other's.
+fn read(fields: &mut Fields) -> Answer<Extra> {
+    let mut notes = Extra::new();
     if fields.has(FEEDBACK) {
-        review.feedback = fields.text(FEEDBACK, MAX_TEXT).unwrap_or_default();
+        let text = fields.text(FEEDBACK, MAX_TEXT).unwrap_or_default();
+        notes.insert(FEEDBACK.to_owned(), json!(text));
     }
     if let Some(text) = fields.text("evaluation_status", 32) {
-        review.verdict = match text.as_str() {
+        let verdict = match text.as_str() {
             "reviewed_success" => Some(true),
             "reviewed_failure" => Some(false),
             "success" | "failure" => None,
@@ -89,15 +85,20 @@ fn read(fields: &mut Fields, review: &mut Review) -> Answer<()> {
                 None
             }
         };
-        review.is_reviewed = review.verdict.is_some() || review.is_reviewed;
+        notes.insert(VERDICT.to_owned(), json!(verdict));
+        if verdict.is_some() {
+            notes.insert(REVIEWED.to_owned(), json!(true));
+        }
     }
     if let Some(reviewed) = fields.boolean(REVIEWED) {
-        review.is_reviewed = reviewed;
+        notes.insert(REVIEWED.to_owned(), json!(reviewed));
     }
     if fields.has(TRACE) {
-        review.trace_id = fields.text(TRACE, 32).unwrap_or_default();
+        let text = fields.text(TRACE, 32).unwrap_or_default();
+        notes.insert(TRACE.to_owned(), json!(text));
     }
-    fields.check()
+    fields.check()?;
+    Ok(notes)
 }
 
 /// Serves PUT and PATCH alike: an absent field stays as it is.
@@ -107,17 +108,13 @@ pub(super) async fn change(
     asked: Asked,
     mut fields: Fields,
 ) -> Answer<Json<wire::Run>> {
-    let scope = asked.principal.scope;
-    let run = state.store().run(scope, RunId(id)).await?;
-    let mut review = Review::of(&run);
-    read(&mut fields, &mut review)?;
-    let mut notes = run.notes;
-    review.write(&mut notes);
+    let (scope, id) = (asked.principal.scope, RunId(id));
+    state.store().run(scope, id).await?;
     let patch = RunPatch {
-        notes: Some(notes),
+        notes: Some(read(&mut fields)?),
         ..RunPatch::default()
     };
-    state.store().patch_run(RunId(id), patch, now()).await?;
-    let run = state.store().run(scope, RunId(id)).await?;
+    state.store().patch_run(id, patch, now()).await?;
+    let run = state.store().run(scope, id).await?;
     Ok(Json(show(&run, &asked.base)))
 }

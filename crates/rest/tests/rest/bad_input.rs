@@ -119,6 +119,11 @@ async fn agents_and_numbers() {
         ("description", json!("a\0b"), "description"),
         ("description", json!("x".repeat(70_000)), "description"),
         ("nested", json!({"a": ["b", {"c\0": 1}]}), "nested"),
+        (
+            "hallucination_metric_kb_files",
+            json!([1, null, []]),
+            "hallucination_metric_kb_files",
+        ),
     ]);
     let path = format!("{V1}/aiagents/{}/", set.made.agent);
     for (method, path) in [

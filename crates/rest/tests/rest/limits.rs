@@ -13,6 +13,7 @@ async fn a_key_that_asks_too_often_is_told_when_to_come_back() {
     let limits = Limits {
         requests_per_minute: 60,
         failures_per_minute: 100,
+        ..Limits::default()
     };
     let world = World::start_with(limits).await;
     let us = &world.us;
@@ -63,6 +64,7 @@ async fn an_address_with_wrong_keys_is_stopped_and_known_keys_go_on_there() {
     let limits = Limits {
         requests_per_minute: 100_000,
         failures_per_minute: 5,
+        ..Limits::default()
     };
     let mut world = World::start_with(limits).await;
     let address = world.listen().await;

@@ -22,6 +22,7 @@ mod evaluators;
 mod exceptions;
 mod fuzz;
 mod health;
+mod hostile;
 mod imports;
 mod keys;
 mod limits;

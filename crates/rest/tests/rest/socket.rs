@@ -1,7 +1,9 @@
 //! What only shows on a real connection: bodies that are too large, slow, cut short or no text.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
+use ringdown_rest::Limits;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -86,7 +88,8 @@ async fn a_slow_body_is_read_and_one_cut_short_stores_nothing() {
         .unwrap();
     stream.shutdown().await.unwrap();
     let answer = rest(stream).await;
-    assert!(!answer.starts_with("HTTP/1.1 2"), "{answer}");
+    let detail = json_of(&answer, 400)["detail"].to_string();
+    assert!(detail.contains("did not arrive whole"), "{detail}");
     let agents = world.us.get(&format!("{V1}/aiagents/")).await;
     assert_eq!(agents["count"], 1, "the whole request only");
     world.close().await;
@@ -178,5 +181,72 @@ async fn bytes_that_are_no_text_harm_nobody() {
         answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("\r\n\r\n"),
         "{answer}"
     );
+    world.close().await;
+}
+
+/// A client that sends its body a byte at a time, or not at all, is told so in time and its connection
+/// is closed, while others are served.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_does_not_arrive_in_time_frees_its_connection() {
+    let limits = Limits {
+        body: Duration::from_millis(300),
+        ..Limits::default()
+    };
+    let mut world = World::start_with(limits).await;
+    let address = world.listen().await;
+    let path = format!("{V1}/aiagents/");
+    let request = head("POST", &path, world.us.key(), 1000);
+    // Without this header the server still does not wait for what is left.
+    let kept = String::from_utf8(request.clone())
+        .unwrap()
+        .replace("Connection: close\r\n", "")
+        .into_bytes();
+    for (request, trickles) in [(&request, true), (&kept, true), (&kept, false)] {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(request).await.unwrap();
+        stream.write_all(b"{\"agent_name\": \"").await.unwrap();
+        let (mut read, mut write) = stream.into_split();
+        let trickle = tokio::spawn(async move {
+            while trickles && write.write_all(b"x").await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            write
+        });
+        let mut answer = Vec::new();
+        // A client that still writes when its connection closes may hear of a reset at the end.
+        let _ = within("the connection ends", read.read_to_end(&mut answer)).await;
+        let answer = String::from_utf8(answer).unwrap();
+        let detail = json_of(&answer, 408)["detail"].to_string();
+        assert!(detail.contains("0.3 s"), "{detail}");
+        within("writing fails", trickle).await.unwrap();
+        exchange(address, &head("GET", &path, world.us.key(), 0)).await;
+    }
+    assert_eq!(world.us.get(&path).await["count"], 0);
+    world.close().await;
+}
+
+/// More headers than anybody needs, and a long one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_of_headers_is_refused() {
+    let mut world = World::start().await;
+    let address = world.listen().await;
+    let path = format!("{V1}/aiagents/");
+    let request = String::from_utf8(head("GET", &path, world.us.key(), 0)).unwrap();
+    let many: String = (0..10_000).map(|n| format!("X-{n}: y\r\n")).collect();
+    let long = format!("X-Long: {}\r\n", "y".repeat(200 * 1024));
+    for flood in [many, long] {
+        let request = request.replacen("Host:", &format!("{flood}Host:"), 1);
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        // The server may close before it has read everything.
+        let _ = stream.write_all(request.as_bytes()).await;
+        let mut answer = Vec::new();
+        let _ = within("the connection ends", stream.read_to_end(&mut answer)).await;
+        let answer = String::from_utf8_lossy(&answer);
+        assert!(
+            answer.is_empty() || answer.starts_with("HTTP/1.1 431 "),
+            "{answer}"
+        );
+    }
+    json_of(&exchange(address, request.as_bytes()).await, 200);
     world.close().await;
 }

@@ -14,7 +14,8 @@ use crate::{
 pub trait Runs: Send + Sync {
     /// Stores a batch and its queued runs with their outbox row. Nobody sees any of it before all is
     /// stored. Fails with [`Error::Repeated`](crate::Error::Repeated) if its idempotency key was used, and with
-    /// [`Error::TooFewNumbers`](crate::Error::TooFewNumbers) if a run has no number and none is free.
+    /// [`Error::TooFewNumbers`](crate::Error::TooFewNumbers) if a run has no number and none is free. The batch
+    /// of a cron job moves its job on with it, or fails with [`Error::NotDue`](crate::Error::NotDue).
     async fn trigger(&self, batch: NewBatch, now: Timestamp) -> Result<(Batch, Vec<TriggeredRun>)>;
     /// What was triggered with this idempotency key.
     async fn repeated(&self, org: OrganisationId, key: &str) -> Result<Option<Repeated>>;

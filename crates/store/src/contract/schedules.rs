@@ -1,7 +1,7 @@
 use async_trait::async_trait;
 use ringdown_domain::{AgentId, CronJobId, ProjectId, Timestamp};
 
-use crate::{CronJob, NewCronJob, Result, Scope};
+use crate::{CronJob, Firing, NewCronJob, Result, Scope};
 
 /// Jobs that trigger runs on a schedule.
 #[async_trait]
@@ -25,15 +25,8 @@ pub trait Schedules: Send + Sync {
     async fn due_cron_jobs(&self, now: Timestamp, limit: u32) -> Result<Vec<CronJob>>;
     /// When the next job is due.
     async fn next_cron_job(&self) -> Result<Option<Timestamp>>;
-    /// Takes a due time: moves the job on from `due` to `next`. False if it stood elsewhere already:
-    /// another process has taken it, or a user changed the job.
-    async fn take_cron_job(
-        &self,
-        id: CronJobId,
-        due: Timestamp,
-        next: Option<Timestamp>,
-        now: Timestamp,
-    ) -> Result<bool>;
-    /// Writes down what came of the last time.
-    async fn cron_job_ran(&self, id: CronJobId, outcome: &str) -> Result<()>;
+    /// Moves a job on from a due time that triggers nothing, and writes down why. False if the job stood
+    /// elsewhere already: another process was first, or a user changed the job. A time that triggers a
+    /// batch is over with [`Runs::trigger`](crate::Runs::trigger).
+    async fn skip_cron_job(&self, firing: Firing, outcome: &str, now: Timestamp) -> Result<bool>;
 }

@@ -3,8 +3,8 @@ use ringdown_domain::{AgentId, CronJobId, ProjectId, Timestamp};
 
 use super::Database;
 use super::rows::{changed, from_json, not_found, own_agent, own_project, to_json, within};
-use crate::sql::{Row, sql};
-use crate::{CronJob, NewCronJob, Result, Schedules, Scope};
+use crate::sql::{Row, Session, sql};
+use crate::{CronJob, Firing, NewCronJob, Result, Schedules, Scope};
 
 fn cron_job(row: &Row) -> Result<CronJob> {
     let moment = |column: &str| -> Result<Option<Timestamp>> {
@@ -140,33 +140,31 @@ impl Schedules for Database {
         Ok(at.map(Timestamp::from_micros))
     }
 
-    async fn take_cron_job(
-        &self,
-        id: CronJobId,
-        due: Timestamp,
-        next: Option<Timestamp>,
-        now: Timestamp,
-    ) -> Result<bool> {
+    async fn skip_cron_job(&self, firing: Firing, outcome: &str, now: Timestamp) -> Result<bool> {
         let mut tx = self.write().await?;
-        let rows = sql("UPDATE cron_jobs SET next_run_at = $1, last_run_at = $2 \
-             WHERE id = $3 AND next_run_at = $4")
-        .bind(next)
-        .bind(now)
-        .bind(id.0)
-        .bind(due)
-        .run(&mut tx)
-        .await?;
+        let moved = move_on(&mut tx, firing, outcome, now).await?;
         tx.commit().await?;
-        Ok(rows > 0)
+        Ok(moved)
     }
+}
 
-    async fn cron_job_ran(&self, id: CronJobId, outcome: &str) -> Result<()> {
-        let mut tx = self.write().await?;
-        sql("UPDATE cron_jobs SET last_outcome = $1 WHERE id = $2")
-            .bind(outcome)
-            .bind(id.0)
-            .run(&mut tx)
-            .await?;
-        tx.commit().await
-    }
+/// Moves a job on to its next time. False if it did not stand at the due time.
+pub(super) async fn move_on(
+    on: &mut Session,
+    firing: Firing,
+    outcome: &str,
+    now: Timestamp,
+) -> Result<bool> {
+    let rows = sql(
+        "UPDATE cron_jobs SET next_run_at = $1, last_run_at = $2, last_outcome = $3 \
+         WHERE id = $4 AND next_run_at = $5",
+    )
+    .bind(firing.next)
+    .bind(now)
+    .bind(outcome)
+    .bind(firing.job.0)
+    .bind(firing.due)
+    .run(on)
+    .await?;
+    Ok(rows > 0)
 }

@@ -80,7 +80,7 @@ fn patched(run: &mut Run, patch: RunPatch) {
     run.recording = patch.recording.or_else(|| run.recording.take());
     run.score = patch.score.or_else(|| run.score.take());
     if let Some(notes) = patch.notes {
-        run.notes = notes;
+        run.notes.extend(notes);
     }
 }
 

@@ -4,7 +4,7 @@ use ringdown_domain::{E164, ResultId, RunId, Timestamp};
 
 use super::rows::{from_json, own_project, parsed, to_json};
 use super::tenancy::lock_organisation;
-use super::{Database, batches};
+use super::{Database, batches, cron};
 use crate::sql::{Session, sql};
 use crate::{
     Actor, Batch, Error, NewBatch, NewRun, NewTemplate, Result, TriggeredRun, WebhookKind,
@@ -147,7 +147,7 @@ async fn insert_batch(on: &mut Session, new: &NewBatch, now: Timestamp) -> Resul
     .bind(now)
     .bind(to_json("batch", &new.caller_ids)?)
     .bind(&new.dial_route)
-    .bind(new.cron_job.map(|job| job.0))
+    .bind(new.cron_job.map(|firing| firing.job.0))
     .one(on)
     .await?;
     let id: ResultId = row.id("id")?;
@@ -321,7 +321,7 @@ async fn insert_runs(
     Ok(ids)
 }
 
-/// Makes the batch visible, and announces it.
+/// Makes the batch visible, announces it, and ends the due time of its cron job.
 async fn publish(on: &mut Session, id: ResultId, new: &NewBatch, now: Timestamp) -> Result<()> {
     let runs = i64::try_from(new.runs.len()).unwrap_or(i64::MAX);
     sql(
@@ -359,6 +359,12 @@ async fn publish(on: &mut Session, id: ResultId, new: &NewBatch, now: Timestamp)
             now,
         )
         .await?;
+    }
+    if let Some(firing) = new.cron_job {
+        let outcome = format!("triggered result {id}");
+        if !cron::move_on(on, firing, &outcome, now).await? {
+            return Err(Error::NotDue(firing.job));
+        }
     }
     sql("UPDATE batches SET state = $1 WHERE id = $2")
         .bind(if new.gated { "gated" } else { "ready" })

@@ -100,14 +100,26 @@ pub struct NewBatch {
     pub dial_route: Option<String>,
     /// Whether its runs wait for the pre-run webhook.
     pub gated: bool,
-    /// The job that triggers it.
-    pub cron_job: Option<CronJobId>,
+    /// The job that triggers it, and when it was due: storing the batch moves the job on.
+    pub cron_job: Option<Firing>,
     /// A key of the client's own: a second batch with it is not stored.
     pub idempotency: Option<Idempotency>,
     /// What the runs have in common.
     pub templates: Vec<NewTemplate>,
     /// Its runs, in queue order.
     pub runs: Vec<NewRun>,
+}
+
+/// One due time of a cron job. It is over once its batch is stored, in the same transaction, so a process
+/// that dies triggers it again after its start or has triggered it, and never both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Firing {
+    /// The job.
+    pub job: CronJobId,
+    /// When it was due.
+    pub due: Timestamp,
+    /// When it is due the next time; `None` for never.
+    pub next: Option<Timestamp>,
 }
 
 /// A client's promise that requests with the same key are the same request.
@@ -324,7 +336,7 @@ pub struct RunPatch {
     pub recording: Option<String>,
     /// The score.
     pub score: Option<serde_json::Value>,
-    /// What users wrote about it, as a whole.
+    /// What users write about it: each note replaces the one of its name, the others stay.
     pub notes: Option<Extra>,
 }
 

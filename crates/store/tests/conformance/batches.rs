@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use ringdown_domain::E164;
 use ringdown_domain::run::Status;
-use ringdown_store::{BatchFilter, Error, Idempotency, Page, RunFilter};
+use ringdown_store::{BatchFilter, Error, Firing, Idempotency, Page, RunFilter};
 
 use super::{Db, PAGE, Team, at, cancelled, hidden, new_number, number, team, transition};
 
@@ -174,12 +174,18 @@ pub async fn batches_are_listed_renamed_and_shared(db: Db) {
     second.scenario_name = "second".to_owned();
     new.templates.push(second);
     new.runs[1].template = 1;
-    new.cron_job = Some(5.into());
+    let job = super::projects::cron_job(&ours, &ours.project);
+    let job = db.create_cron_job(job, at(0)).await.unwrap().id;
+    new.cron_job = Some(Firing {
+        job,
+        due: at(100),
+        next: None,
+    });
     new.concurrency_limit = Some(3);
     let (first, runs) = db.trigger(new, at(0)).await.unwrap();
     assert_eq!(
         (first.cron_job, first.concurrency_limit),
-        (Some(5.into()), Some(3))
+        (Some(job), Some(3))
     );
     assert_eq!(
         team_scenarios(&ours, &runs).await,

@@ -268,3 +268,31 @@ pub async fn every_change_of_a_run_grows_its_version(db: Db) {
         assert_eq!(team.run(run.id).await.version, 1 + 1 + 10);
     }
 }
+
+/// Two people write different notes about one run, again and again: none undoes another's.
+pub async fn notes_written_at_once_are_all_kept(db: Db) {
+    let team = team(&db, "team").await;
+    let (_, runs) = team.trigger(1, at(0)).await;
+    let id = runs[0].id;
+    let mut tasks = tokio::task::JoinSet::new();
+    for writer in 0..8 {
+        let db = std::sync::Arc::clone(&db);
+        tasks.spawn(async move {
+            for round in 0..5 {
+                let note = (format!("note {writer}"), serde_json::json!(round));
+                let patch = RunPatch {
+                    notes: Some([note].into_iter().collect()),
+                    ..RunPatch::default()
+                };
+                db.patch_run(id, patch, at(1)).await.unwrap();
+            }
+        });
+    }
+    while let Some(done) = tasks.join_next().await {
+        done.unwrap();
+    }
+    let run = team.run(id).await;
+    assert_eq!(run.notes.len(), 8, "{:?}", run.notes);
+    assert!(run.notes.values().all(|note| note == 4), "{:?}", run.notes);
+    assert_eq!(run.version, 1 + 8 * 5);
+}
