@@ -126,6 +126,11 @@ const METRICS: &[Metric] = &[
     },
 ];
 
+/// Whether a metric has this id.
+pub(crate) fn exists(id: i64) -> bool {
+    METRICS.iter().any(|metric| metric.id == id)
+}
+
 pub(crate) fn operations(table: &mut Table) {
     table.tag("Metrics", "What runs are scored by.");
     table

@@ -167,6 +167,17 @@ async fn summaries(state: &State, batches: Vec<Batch>) -> Answer<Vec<wire::Resul
     Ok(batches.into_iter().map(show).collect())
 }
 
+/// The summary of one result as it is now.
+pub(crate) async fn summary_of(
+    state: &State,
+    scope: Scope,
+    id: ResultId,
+) -> Answer<wire::ResultSummary> {
+    let batch = state.store().batch(scope, id).await?;
+    let shown = summaries(state, vec![batch]).await?.pop();
+    shown.ok_or_else(|| Failure::internal("a result without a summary"))
+}
+
 /// Visits every run of a result, by id, in portions.
 async fn each_run(
     state: &State,

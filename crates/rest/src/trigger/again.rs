@@ -16,6 +16,7 @@ use crate::body::Fields;
 use crate::error::{Answer, Failure};
 use crate::operations::{Body, Table};
 use crate::pages::{Asked, Id, time};
+use crate::{metrics, results};
 
 pub(super) fn operations(table: &mut Table) {
     table
@@ -35,8 +36,8 @@ pub(super) fn operations(table: &mut Table) {
         .id("results-v1-evaluate-metrics-create")
         .summary("Judge runs again")
         .about(
-            "Always refused: metrics are measured from the recording when a call ends, and the same \
-             recording gives the same values.",
+            "Every run is judged when its call ends, and the same recording gives the same values: the \
+             values stand. Refused for runs that have not ended.",
         )
         .takes(Body::of::<wire::EvaluateMetrics>())
         .answers::<wire::ResultSummary>(200)
@@ -92,7 +93,7 @@ pub(crate) async fn evaluate_metrics(
     Id(id): Id,
     asked: Asked,
     mut fields: Fields,
-) -> Answer<Json<wire::Detail>> {
+) -> Answer<Json<wire::ResultSummary>> {
     let scope = asked.principal.scope;
     let batch = state.store().batch(scope, ResultId(id)).await?;
     let runs = fields.text_ids("run_ids");
@@ -103,6 +104,10 @@ pub(crate) async fn evaluate_metrics(
         }
     }
     fields.check()?;
+    if let Some(unknown) = metrics.iter().flatten().find(|id| !metrics::exists(**id)) {
+        let message = format!("There is no metric {unknown}.");
+        return Err(Failure::field("metric_ids", message));
+    }
     let ids: Vec<RunId> = runs.into_iter().flatten().map(RunId).collect();
     let runs = state.store().runs_by_id(scope, &ids).await?;
     let foreign = ids.iter().find(|id| {
@@ -114,12 +119,13 @@ pub(crate) async fn evaluate_metrics(
         let message = format!("Result {id} has no run {foreign}.");
         return Err(Failure::field("run_ids", message));
     }
-    Err(Failure::detail(
-        StatusCode::CONFLICT,
-        format!(
-            "Nothing is judged again: metrics are measured from the recording when a call ends, and \
-             the same recording gives the same values. Make new calls with POST \
-             /test_framework/v1/results/{id}/rerun/."
-        ),
-    ))
+    if let Some(run) = runs.iter().find(|run| !run.status().is_terminal()) {
+        let message = format!(
+            "Run {} is {}: it is judged once its call has ended. Ask again then.",
+            run.id,
+            run.status()
+        );
+        return Err(Failure::detail(StatusCode::CONFLICT, message));
+    }
+    results::summary_of(&state, scope, batch.id).await.map(Json)
 }

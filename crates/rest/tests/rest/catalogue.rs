@@ -193,5 +193,17 @@ async fn test_profiles_have_an_owner_that_can_change() {
         (&Value::Null, &json!(project))
     );
     assert_eq!(shown["agent_name"], "");
+    let body = json!({"name": "b", "agent": agent, "information": {"x": 2}});
+    let replaced = us.ask("PUT", &path, &body).await.ok();
+    assert_eq!(
+        (
+            &replaced["name"],
+            &replaced["agent"],
+            &replaced["information"]
+        ),
+        (&json!("b"), &json!(agent), &json!({"x": 2}))
+    );
+    us.ask("DELETE", &path, &Value::Null).await.ok();
+    us.try_get(&path).await.refused(404);
     world.close().await;
 }

@@ -208,5 +208,6 @@ pub fn check(answer: &Answer<'_>) {
         let response = response
             .unwrap_or_else(|| panic!("{id} answers {status}, which the reference does not"));
         REFERENCE.check(response, &format!("{id} {status}"), answer);
+        crate::compatibility::asked(id);
     }
 }

@@ -6,6 +6,7 @@ use futures::future::join_all;
 use ringdown_api::TriggeredResult;
 use serde_json::{Value, json};
 
+use crate::runs::is_called;
 use crate::world::{Answer, Client, V1, World, id};
 
 const RUN: &str = "/test_framework/v1/scenarios/run_scenarios/";
@@ -274,7 +275,7 @@ async fn a_result_runs_again_as_it_was() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn judging_again_is_refused_with_a_way_out() {
+async fn judging_again_gives_the_values_that_stand() {
     let world = World::start().await;
     let (us, them) = (&world.us, &world.them);
     let made = us.catalogue("+15559990001").await;
@@ -284,8 +285,18 @@ async fn judging_again_is_refused_with_a_way_out() {
     let run = result.ids[0].to_string();
     let body = json!({"run_ids": [run], "metric_ids": ["1"]});
     let detail = us.ask("POST", &path, &body).await.refused(409);
-    assert!(detail.contains("rerun"), "{detail}");
+    assert!(detail.contains("once its call has ended"), "{detail}");
+    is_called(&world, result.ids[0], 3, true).await;
+    let judged = us.post(&path, body.clone()).await;
+    assert_eq!(
+        (&judged["id"], &judged["status"], &judged["success_rate"]),
+        (&json!(result.result), &json!("completed"), &json!(100.0))
+    );
     for (body, field) in [
+        (
+            json!({"metric_ids": ["999"], "run_ids": [run]}),
+            "metric_ids",
+        ),
         (json!({"run_ids": [run]}), "metric_ids"),
         (json!({"metric_ids": ["1"], "run_ids": []}), "run_ids"),
         (json!({"metric_ids": ["1"], "run_ids": ["x"]}), "run_ids"),

@@ -482,6 +482,7 @@ impl World {
     }
 
     pub async fn close(self) {
+        crate::compatibility::proved();
         self.stop.cancel();
         for running in self.running {
             within("the platform stops", running)
