@@ -18,6 +18,7 @@ build: ## Build the optimised binary, target/release/ringdown
 .PHONY: test
 test: tools-test lint ## Everything CI runs: format, lints, licences, every test
 	scripts/with-postgres.sh cargo nextest run --locked --workspace
+	RINGDOWN_TEST_DATABASE=postgres scripts/with-postgres.sh cargo nextest run --locked --package ringdown-rest --test rest -E 'not test(hostile)'
 
 .PHONY: soak
 soak: tools-test ## Run the slow tests for long: RINGDOWN_SOAK seconds each campaign, 600 unless set

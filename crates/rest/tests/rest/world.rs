@@ -16,6 +16,7 @@ use ringdown_proto::v1::{MatchReply, MatchRequest};
 use ringdown_rest as rest;
 use ringdown_rest::{Access, Api, ApiKey, Health, Limits, hash_key};
 use ringdown_store::{Artefacts, Database, NewOrganisation, Organisation, Tenancy as _};
+use ringdown_testkit::postgres::Fresh;
 use ringdown_vault::Keyring;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -322,6 +323,7 @@ pub struct World {
     pub provider: crate::provider::Provider,
     pub store: Database,
     server: Option<NatsServer>,
+    fresh: Option<Fresh>,
     api: Api,
     stop: CancellationToken,
     running: Vec<JoinHandle<Result<(), Error>>>,
@@ -340,6 +342,9 @@ async fn organisation(store: &Database, team: &str, admin: bool) -> (Organisatio
     let (made, _) = store.create_organisation(new, now()).await.unwrap();
     (made, key.expose().to_owned())
 }
+
+/// Names the kind of database that worlds are made with: `postgres`, or else SQLite.
+const DATABASE: &str = "RINGDOWN_TEST_DATABASE";
 
 /// No test but those of the limits is to run into them.
 const UNLIMITED: Limits = Limits {
@@ -365,6 +370,17 @@ impl World {
 
     pub async fn start_with(limits: Limits) -> Self {
         let folder = folder();
+        if std::env::var(DATABASE).is_ok_and(|kind| kind == "postgres") {
+            let migrate = async |url: String| {
+                let migrated = Database::postgres(&url, 1).await.unwrap();
+                migrated.close().await;
+            };
+            let fresh = Fresh::prepared(migrate).await;
+            let store = Database::postgres(fresh.url(), 8).await.unwrap();
+            let mut world = Self::start_in(folder, limits, store).await;
+            world.fresh = Some(fresh);
+            return world;
+        }
         let file = folder.path().join("ringdown.db");
         let store = Database::sqlite(&file).await.unwrap();
         Self::start_in(folder, limits, store).await
@@ -424,6 +440,7 @@ impl World {
             access,
             provider,
             server: Some(server),
+            fresh: None,
             api: api.clone(),
             store,
             stop,
@@ -491,6 +508,9 @@ impl World {
                 .unwrap();
         }
         self.store.close().await;
+        if let Some(fresh) = self.fresh {
+            fresh.drop_database().await;
+        }
         if let Some(server) = self.server {
             server.stop().await;
         }
