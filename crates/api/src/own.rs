@@ -111,6 +111,10 @@ pub struct Project {
     pub silence_timeout: u64,
     /// What refused callers hear: `explicit` or `silent`.
     pub reject: String,
+    /// Share of the organisation's slots relative to its other projects, 1 to 1000.
+    pub weight: u32,
+    /// Days that ended results are kept with their recordings; null is for ever.
+    pub retention_days: Option<u32>,
 }
 
 /// Body of `PATCH projects/ID/`; absent fields stay as they are.
@@ -135,6 +139,12 @@ pub struct ProjectSettings {
     /// What refused callers hear: `explicit` or `silent`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reject: Option<String>,
+    /// Share of the organisation's slots relative to its other projects, 1 to 1000.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight: Option<u32>,
+    /// Days that ended results are kept with their recordings, 1 to 3650; 0 keeps them for ever.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retention_days: Option<u32>,
 }
 
 /// Body of `PUT agents/ID/dial-route/`.

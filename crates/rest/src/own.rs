@@ -324,6 +324,8 @@ fn show_project(project: Project) -> wire::Project {
             Reject::Silent => "silent",
         }
         .to_owned(),
+        weight: project.weight,
+        retention_days: project.retention_days,
     }
 }
 
@@ -402,6 +404,12 @@ pub(crate) async fn change_project(
         Some("explicit") => project.reject = Reject::Explicit,
         Some("silent") => project.reject = Reject::Silent,
         Some(_) => fields.wrong("reject", "Expected explicit or silent."),
+    }
+    if let Some(weight) = fields.integer("weight", 1, 1000) {
+        project.weight = u32::try_from(weight).unwrap_or(1);
+    }
+    if let Some(days) = fields.integer("retention_days", 0, 3650) {
+        project.retention_days = u32::try_from(days).ok().filter(|days| *days > 0);
     }
     fields.check_all_known()?;
     state

@@ -414,7 +414,11 @@ async fn settings_of_projects_and_organisations() {
         ("max_call_duration", json!(9), "max_call_duration"),
         ("silence_timeout", json!(0), "silence_timeout"),
         ("reject", json!("loud"), "reject"),
-        ("weight", json!(5), "weight"),
+        ("weight", json!(0), "weight"),
+        ("weight", json!(1_001), "weight"),
+        ("retention_days", json!(-1), "retention_days"),
+        ("retention_days", json!(3_651), "retention_days"),
+        ("color", json!("red"), "color"),
         ("id", json!(7), "id"),
     ]);
     let path = format!("{projects}{project}/");

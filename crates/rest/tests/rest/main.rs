@@ -15,6 +15,7 @@ mod bodies;
 mod bounds;
 mod bulk;
 mod catalogue;
+mod client;
 mod compatibility;
 mod contract;
 mod cron_jobs;

@@ -198,3 +198,33 @@ async fn a_project_is_made_replaced_and_changed() {
     }
     world.close().await;
 }
+
+#[tokio::test]
+async fn ringdowns_own_settings_of_a_project_are_changed_one_by_one() {
+    let world = World::start().await;
+    let us = &world.us;
+    let path = format!(
+        "{OWN}/projects/{}/",
+        id(&us.get(&format!("{OWN}/projects/")).await[0])
+    );
+    let before = us.get(&path).await;
+    assert_eq!(
+        (&before["weight"], &before["retention_days"]),
+        (&json!(1), &Value::Null)
+    );
+    for (name, value) in [
+        ("weight", json!(3)),
+        ("retention_days", json!(30)),
+        ("silence_timeout", json!(20)),
+        ("reject", json!("silent")),
+    ] {
+        let mut expected = us.get(&path).await;
+        expected[name] = value.clone();
+        let mut body = json!({});
+        body[name] = value;
+        assert_eq!(us.patch(&path, body).await, expected);
+    }
+    let kept = us.patch(&path, json!({"retention_days": 0})).await;
+    assert_eq!(kept["retention_days"], Value::Null);
+    world.close().await;
+}

@@ -124,6 +124,12 @@ pub(crate) enum ProjectsCommand {
         /// What refused callers hear: explicit or silent.
         #[arg(long)]
         reject: Option<String>,
+        /// Share of the organisation's slots relative to its other projects, 1 to 1000.
+        #[arg(long)]
+        weight: Option<u32>,
+        /// Days that ended results are kept with their recordings; 0 keeps them for ever.
+        #[arg(long)]
+        retention_days: Option<u32>,
     },
 }
 

@@ -86,6 +86,8 @@ pub(crate) async fn projects(projects: Projects, format: Format) -> Outcome {
             max_call_duration,
             silence_timeout,
             reject,
+            weight,
+            retention_days,
         } => {
             let settings = ProjectSettings {
                 name,
@@ -94,6 +96,8 @@ pub(crate) async fn projects(projects: Projects, format: Format) -> Outcome {
                 max_call_duration,
                 silence_timeout,
                 reject,
+                weight,
+                retention_days,
             };
             let changed = client.update_project(id, &settings).await;
             output::one(&changed.map_err(failure)?, format)
