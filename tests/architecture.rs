@@ -41,7 +41,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "rest",
         &[
             "platform", "webhook", "suite", "carrier", "egress", "vault", "cron", "api", "store",
-            "bus", "domain",
+            "bus", "proto", "domain",
         ],
     ),
     ("scheduler", &["client", "bus", "api", "proto", "domain"]),

@@ -166,6 +166,32 @@ pub struct QueueEntry {
     pub blocked_by: String,
 }
 
+/// A run's state, in an event of its result.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RunEvent {
+    /// The run.
+    pub run_id: i64,
+    /// Place of the state in the run's history, from 1, without gaps.
+    pub seq: u64,
+    /// The state.
+    pub status: String,
+    /// First moment a call is matched; null before the run is dispatched.
+    pub outbound_dial_window_opens_at: Option<String>,
+    /// First moment a call is too late; null before the run is dispatched.
+    pub outbound_dial_window_closes_at: Option<String>,
+    /// Why the run failed or timed out; empty otherwise.
+    pub error_message: String,
+    /// Whether the run passed; null until it is completed.
+    pub success: Option<bool>,
+}
+
+/// The first event of a stream: where every run of the result is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RunsSnapshot {
+    /// The runs, by id.
+    pub runs: Vec<RunEvent>,
+}
+
 /// First line of `ringdown up --format json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ReadyLine {

@@ -1,4 +1,3 @@
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Json;
@@ -7,6 +6,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
 use serde::Serialize;
+use tokio_util::sync::CancellationToken;
 
 use super::State;
 use super::operations::Table;
@@ -18,7 +18,7 @@ const PING_DEADLINE: Duration = Duration::from_secs(2);
 
 /// What the health pages report.
 pub struct Health {
-    draining: AtomicBool,
+    draining: CancellationToken,
     metrics: Box<dyn Fn() -> String + Send + Sync>,
 }
 
@@ -26,19 +26,24 @@ impl Health {
     /// `metrics` renders the Prometheus text exposition.
     pub fn new(metrics: impl Fn() -> String + Send + Sync + 'static) -> Self {
         Self {
-            draining: AtomicBool::new(false),
+            draining: CancellationToken::new(),
             metrics: Box::new(metrics),
         }
     }
 
     /// From now on the process is not ready: it takes no new work.
     pub fn drain(&self) {
-        self.draining.store(true, Ordering::Relaxed);
+        self.draining.cancel();
     }
 
     /// Whether the process takes no new work.
     pub(crate) fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::Relaxed)
+        self.draining.is_cancelled()
+    }
+
+    /// Cancelled once the process takes no new work.
+    pub(crate) fn drained(&self) -> CancellationToken {
+        self.draining.clone()
     }
 }
 

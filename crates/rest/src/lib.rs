@@ -14,6 +14,7 @@ mod cron_jobs;
 mod dispatch;
 mod docs;
 mod error;
+mod events;
 mod health;
 mod imports;
 mod kept;
@@ -106,6 +107,7 @@ fn table() -> Table {
     metrics::operations(&mut table);
     cron_jobs::operations(&mut table);
     own::operations(&mut table);
+    events::operations(&mut table);
     webhooks::operations(&mut table);
     teams::operations(&mut table);
     health::operations(&mut table);
@@ -130,6 +132,7 @@ pub fn api(state: State) -> Api {
         .layer(Extension(document))
         .layer(Extension(body::Deadline(state.access.limits().body)))
         .layer(Extension(runs::RunCache::new()))
+        .layer(Extension(events::Places::new()))
         .fallback(error::unknown_path)
         .method_not_allowed_fallback(error::method_not_allowed)
         .with_state(state);

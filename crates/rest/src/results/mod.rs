@@ -179,7 +179,7 @@ pub(crate) async fn summary_of(
 }
 
 /// Visits every run of a result, by id, in portions.
-async fn each_run(
+pub(crate) async fn each_run(
     state: &State,
     scope: Scope,
     id: ResultId,

@@ -21,6 +21,7 @@ mod contract;
 mod cron_jobs;
 mod document;
 mod evaluators;
+mod events;
 mod exceptions;
 mod fuzz;
 mod health;
