@@ -1,25 +1,14 @@
 //! The reference's own sample script against `ringdown up`.
 
-use std::path::PathBuf;
 use std::process::Stdio;
 
 use tokio::process::Command;
 
-use crate::support::{AGENT, Bench, Server, assert_scored, finished, project, verdicts};
-
-fn python() -> PathBuf {
-    let python = project(".tools/venv/bin/python");
-    assert!(
-        python.exists(),
-        "{} is missing: run `make tools-test`",
-        python.display()
-    );
-    python
-}
+use crate::support::{AGENT, Bench, Server, assert_scored, finished, project, venv, verdicts};
 
 fn sample(server: &Server, bench: &Bench) -> Command {
     let scenarios: Vec<String> = bench.scenarios.iter().map(ToString::to_string).collect();
-    let mut command = Command::new(python());
+    let mut command = Command::new(venv("python"));
     command
         .arg(project("tests/end_to_end/sample_script.py"))
         .env("API_KEY", &server.ready.admin_key)

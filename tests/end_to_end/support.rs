@@ -352,6 +352,17 @@ pub(crate) async fn verdicts(server: &Server, run: i64) -> Vec<String> {
         .collect()
 }
 
+/// A program of the tests' Python environment.
+pub(crate) fn venv(name: &str) -> PathBuf {
+    let program = project(&format!(".tools/venv/bin/{name}"));
+    assert!(
+        program.exists(),
+        "{} is missing: run `make tools-test`",
+        program.display()
+    );
+    program
+}
+
 /// A file of the project.
 pub(crate) fn project(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
