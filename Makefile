@@ -18,7 +18,7 @@ build: ## Build the optimised binary, target/release/ringdown
 .PHONY: test
 test: tools-test lint ## Everything CI runs: format, lints, licences, every test
 	scripts/with-postgres.sh cargo nextest run --locked --workspace
-	RINGDOWN_TEST_DATABASE=postgres scripts/with-postgres.sh cargo nextest run --locked --package ringdown-rest --test rest -E 'not test(hostile)'
+	RINGDOWN_TEST_DATABASE=postgres scripts/with-postgres.sh cargo nextest run --locked --package ringdown-rest --test rest
 
 .PHONY: soak
 soak: tools-test ## Run the slow tests for long: RINGDOWN_SOAK seconds each campaign, 600 unless set
@@ -26,7 +26,7 @@ soak: tools-test ## Run the slow tests for long: RINGDOWN_SOAK seconds each camp
 		--package ringdown --test end_to_end -E 'test(generated_requests)'
 
 .PHONY: bench
-bench: tools-test ## Measure the platform on both databases (about ten minutes)
+bench: tools-test ## Measure the platform on both databases (about five minutes)
 	scripts/with-postgres.sh cargo run --locked --release --package ringdown-bench -- $(BENCH)
 
 .PHONY: ci

@@ -11,6 +11,7 @@ use ringdown_domain::E164;
 use serde_json::{Map, Value};
 
 use super::operations::Declared;
+use crate::auth::Limits;
 use crate::error::{Answer, Failure};
 
 /// Largest request body.
@@ -106,22 +107,15 @@ async fn fields(request: Request, may_be_empty: bool) -> Answer<Fields> {
 
 /// Reads a body whole. One that is not is dropped, which closes its connection.
 async fn read(request: Request, longest: usize) -> Answer<Bytes> {
-    let deadline = request.extensions().get::<Deadline>().copied();
+    let deadline = request.extensions().get::<Deadline>();
+    let deadline = deadline.map_or(Limits::default().body, |Deadline(deadline)| *deadline);
     let body = Limited::new(request.into_body(), longest).collect();
-    let whole = match deadline {
-        Some(Deadline(deadline)) => match tokio::time::timeout(deadline, body).await {
-            Ok(whole) => whole,
-            Err(_) => {
-                let seconds = deadline.as_secs_f64();
-                return Err(Failure::detail(
-                    StatusCode::REQUEST_TIMEOUT,
-                    format!(
-                        "The body did not arrive within {seconds} s: send it again, and faster."
-                    ),
-                ));
-            }
-        },
-        None => body.await,
+    let Ok(whole) = tokio::time::timeout(deadline, body).await else {
+        let seconds = deadline.as_secs_f64();
+        return Err(Failure::detail(
+            StatusCode::REQUEST_TIMEOUT,
+            format!("The body did not arrive within {seconds} s: send it again, and faster."),
+        ));
     };
     match whole {
         Ok(whole) => Ok(whole.to_bytes()),

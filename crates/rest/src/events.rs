@@ -19,7 +19,7 @@ use futures::stream::unfold;
 use ringdown_api::own as wire;
 use ringdown_bus::{From as Start, Observer, Stream, subject};
 use ringdown_domain::run::Status;
-use ringdown_domain::{ResultId, RunId, Timestamp};
+use ringdown_domain::{ResultId, RunId};
 use ringdown_proto::v1::RunTransition;
 use ringdown_proto::v1::envelope::Fact;
 use ringdown_store::Run;
@@ -87,13 +87,13 @@ fn stored(run: &Run) -> wire::RunEvent {
 
 /// An event as the bus announces it.
 fn announced(transition: RunTransition, status: Status) -> wire::RunEvent {
-    let moment = |us: i64| (us > 0).then(|| time(Timestamp::from_micros(us)));
+    let window = transition.window();
     wire::RunEvent {
         run_id: transition.run_id,
         seq: transition.seq,
         status: status.to_string(),
-        outbound_dial_window_opens_at: moment(transition.opens_at_us),
-        outbound_dial_window_closes_at: moment(transition.closes_at_us),
+        outbound_dial_window_opens_at: window.map(|window| time(window.opens_at)),
+        outbound_dial_window_closes_at: window.map(|window| time(window.closes_at)),
         error_message: transition.error_message,
         success: transition.success,
     }
@@ -160,7 +160,7 @@ impl Feed {
             return None;
         }
         let status = transition.known_status()?;
-        let run = RunId(transition.run_id);
+        let run = transition.run();
         let known = self.known.entry(run).or_default();
         if transition.seq <= *known {
             return None;

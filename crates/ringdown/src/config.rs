@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use ringdown_carrier::RouteSpec;
 use ringdown_egress::Policy;
+use ringdown_rest::Limits;
 use ringdown_testing_agent::Network;
 use ringdown_vault::{Keyring, Secret};
 
@@ -32,8 +33,7 @@ pub(crate) struct Config {
     pub(crate) secret_key_file: Option<PathBuf>,
     pub(crate) egress_allow: Vec<String>,
     pub(crate) accounts_url: Option<String>,
-    pub(crate) requests_per_minute: u32,
-    pub(crate) body_deadline: Duration,
+    pub(crate) limits: Limits,
     pub(crate) parallel_calls: Option<u32>,
     pub(crate) max_calls: usize,
     pub(crate) voice: Voice,
@@ -70,8 +70,7 @@ impl Default for Config {
             secret_key_file: None,
             egress_allow: Vec::new(),
             accounts_url: None,
-            requests_per_minute: 120_000,
-            body_deadline: Duration::from_secs(30),
+            limits: Limits::default(),
             parallel_calls: Some(10),
             max_calls: 2000,
             voice: Voice::Flite,
@@ -259,7 +258,7 @@ const SETTINGS: &[Setting] = &[
         key: "limits.requests_per_minute",
         doc: "Requests one API key may make per minute, 1 to 1000000, unless the key has its own limit. Default: 120000.",
         apply: |config, text| {
-            config.requests_per_minute = within(text, 1, 1_000_000)?;
+            config.limits.requests_per_minute = within(text, 1, 1_000_000)?;
             Ok(())
         },
     },
@@ -267,7 +266,7 @@ const SETTINGS: &[Setting] = &[
         key: "limits.body_seconds",
         doc: "Longest the body of a request may take to arrive, in seconds, 1 to 60. Default: 30.",
         apply: |config, text| {
-            config.body_deadline = Duration::from_secs(within(text, 1, 60)?);
+            config.limits.body = Duration::from_secs(within(text, 1, 60)?);
             Ok(())
         },
     },
@@ -344,8 +343,7 @@ impl Config {
             match file::read(path) {
                 Ok(values) => {
                     for (key, value) in values {
-                        let source = path.display().to_string();
-                        config.set(&source, &key, &value, &mut problems);
+                        config.set(&path.display().to_string(), &key, &value, &mut problems);
                     }
                 }
                 Err(problem) => problems.push(problem),
@@ -360,8 +358,11 @@ impl Config {
         for (key, value) in flags {
             config.set("command line", key, value, &mut problems);
         }
-        let fine = problems.is_empty();
-        fine.then_some(config).ok_or(problems)
+        if problems.is_empty() {
+            Ok(config)
+        } else {
+            Err(problems)
+        }
     }
 
     fn set(&mut self, source: &str, key: &str, value: &str, problems: &mut Vec<String>) {

@@ -331,11 +331,7 @@ async fn start_platform(config: &Config, running: &mut Running) -> Result<(), Fa
     if let Some(url) = &config.accounts_url {
         accounts = accounts.at(url);
     }
-    let access = Access::new(rest::Limits {
-        requests_per_minute: config.requests_per_minute,
-        body: config.body_deadline,
-        ..rest::Limits::default()
-    });
+    let access = Access::new(config.limits);
     let state = rest::State {
         engine: engine.clone(),
         artefacts: running.artefacts.clone(),

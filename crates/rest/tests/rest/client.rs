@@ -217,7 +217,7 @@ impl Client {
     pub async fn counts(&self) -> Vec<u64> {
         let mut counts = Vec::new();
         for list in LISTS {
-            counts.push(counted(&self.get(list).await));
+            counts.push(counted(&self.get(&format!("{list}?page_size=1")).await));
         }
         let projects = self.get("/ringdown/v1/projects/").await;
         counts.push(projects.as_array().unwrap().len() as u64);

@@ -83,11 +83,6 @@ impl World {
         Self::start_with(UNLIMITED).await
     }
 
-    /// On this database instead of a SQLite file.
-    pub async fn start_on(store: Database) -> Self {
-        Self::start_in(folder(), UNLIMITED, store).await
-    }
-
     pub async fn start_with(limits: Limits) -> Self {
         let folder = folder();
         if std::env::var(DATABASE).is_ok_and(|kind| kind == "postgres") {

@@ -224,11 +224,9 @@ impl<'a> NumberPool<'a> {
         let now = runs.iter().filter(|run| run.number.is_none()).count();
         let mut free = Vec::new();
         if now > 0 {
-            let left = self.wanted - self.chosen;
-            free = self
-                .free(on, if self.chosen == 0 { left } else { now })
-                .await?;
-            if free.len() < now || (self.chosen == 0 && free.len() < left) {
+            let needed = if self.chosen == 0 { self.wanted } else { now };
+            free = self.free(on, needed).await?;
+            if free.len() < needed {
                 return Err(Error::TooFewNumbers {
                     wanted: self.wanted,
                     free: self.chosen + free.len(),
