@@ -61,8 +61,14 @@ impl Outbox for Database {
 
     async fn outbox_published(&self, ids: &[i64]) -> Result<()> {
         let mut tx = self.write().await?;
-        let mut query = sql("DELETE FROM outbox WHERE ");
-        query.one_of("id", ids.iter().copied());
+        // Rows that are being deleted with their runs are left to whoever deletes them: waiting for them while
+        // holding others would be a deadlock. Should that be undone, they are published once more, which
+        // harms nobody.
+        let mut query = sql("DELETE FROM outbox WHERE id IN (SELECT id FROM outbox WHERE ");
+        query
+            .one_of("id", ids.iter().copied())
+            .either("", " FOR UPDATE SKIP LOCKED")
+            .push(")");
         query.run(&mut tx).await?;
         tx.commit().await
     }

@@ -71,6 +71,7 @@ macro_rules! every_check {
             filters::every_field_of_a_filter_selects,
             filters::lists_have_exact_counts_within_their_scope,
             outbox::the_outbox_keeps_the_order_and_forgets_only_what_was_published,
+            outbox::a_batch_is_deleted_while_it_is_published,
             outbox::nothing_is_lost_while_many_write_and_one_publishes,
             webhooks::the_end_of_a_result_is_told_if_its_project_has_a_target,
             webhooks::each_due_event_is_taken_once,

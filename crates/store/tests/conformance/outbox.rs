@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use ringdown_domain::RunId;
 use ringdown_domain::call::EndedReason;
 use ringdown_domain::run::{Event, Status};
-use ringdown_store::{Announcement, OutboxRow, RunPatch};
+use ringdown_store::{Announcement, Error, OutboxRow, RunPatch};
 
 use super::{Db, at, cancelled, ended, entered, team, transition, whole_outbox};
 
@@ -63,6 +63,29 @@ pub async fn the_outbox_keeps_the_order_and_forgets_only_what_was_published(db: 
     transition(&db, b, cancelled(), at(4)).await.unwrap();
     let after = whole_outbox(&db).await;
     assert!(after[0].id > rows[5].id, "names are never used again");
+}
+
+/// The rows of a batch are deleted with it, in another order than they are published in: neither waits
+/// for the other, and nothing is left.
+pub async fn a_batch_is_deleted_while_it_is_published(db: Db) {
+    let team = team(&db, "team").await;
+    for round in 0..8 {
+        let (batch, _) = team.trigger(300, at(round)).await;
+        let cancelled = db.cancel_batch(team.scope(), batch.id, "over", 300, at(round));
+        assert_eq!(cancelled.await.unwrap().len(), 300);
+        let ids: Vec<i64> = whole_outbox(&db).await.iter().map(|row| row.id).collect();
+        let delete = db.delete_batch(team.scope(), batch.id, 300, at(round));
+        let publish = async {
+            for portion in ids.chunks(100) {
+                db.outbox_published(portion).await?;
+            }
+            Ok(())
+        };
+        let (left, published) = tokio::join!(delete, publish);
+        assert_eq!(left.unwrap(), 0, "round {round}");
+        published.unwrap_or_else(|error: Error| panic!("round {round}: {error}"));
+        assert!(whole_outbox(&db).await.is_empty(), "round {round}");
+    }
 }
 
 /// Publishes as the relay does, until the writers are done and nothing is left.
