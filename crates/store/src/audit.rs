@@ -56,7 +56,10 @@ pub struct AuditEntry {
 
 /// Writes the row of the request this task works for, if it works for one.
 pub(crate) async fn record(session: &mut Session) -> Result<()> {
-    if matches!(session, Session::SqliteRead(_) | Session::PostgresRead(_)) {
+    if matches!(
+        session,
+        Session::SqliteRead(_) | Session::SqliteSnapshot(_) | Session::PostgresRead(_)
+    ) {
         return Ok(());
     }
     let Some(actor) = Actor::current() else {

@@ -1,9 +1,11 @@
+use std::collections::BTreeMap;
+
 use ringdown_domain::run::Status;
 use ringdown_domain::{ResultId, Timestamp};
 
 use super::rows::{count, from_millis, millis};
 use crate::sql::{Row, Session, sql};
-use crate::{Counts, Result};
+use crate::{Counts, Result, Run};
 
 /// Columns of [`counts`].
 pub(super) const COUNTS: &str = "c.total, c.in_queue, c.pending, c.in_progress, c.evaluating, \
@@ -27,44 +29,88 @@ pub(super) fn counts(row: &Row) -> Result<Counts> {
     })
 }
 
-/// What a change of one run changes in its batch's counts.
+/// How the counts of a batch change with its runs.
 #[derive(Default)]
 pub(super) struct Change {
-    /// From which state to which, if it is a transition.
-    pub(super) moved: Option<(Status, Status)>,
-    pub(super) passed: bool,
-    pub(super) connected: bool,
-    /// Length of its call before and after.
-    pub(super) duration: Option<(std::time::Duration, std::time::Duration)>,
+    /// Runs that came into a state, less those that left it.
+    moved: BTreeMap<&'static str, i64>,
+    passed: i64,
+    connected: i64,
+    duration_ms: i64,
+    updated_at: Option<Timestamp>,
 }
 
-/// Keeps the counts of a batch in step with one of its runs. True if no run of it is unfinished now.
+impl Change {
+    /// A run that was `before` is `after` now.
+    pub(super) fn add(&mut self, before: &Run, after: &Run, now: Timestamp) {
+        *self.moved.entry(before.status().as_str()).or_default() -= 1;
+        *self.moved.entry(after.status().as_str()).or_default() += 1;
+        let passed = |run: &Run| i64::from(run.success() == Some(true));
+        self.passed += passed(after) - passed(before);
+        let connected = |run: &Run| i64::from(run.executed_at.is_some());
+        self.connected += connected(after) - connected(before);
+        let length = |run: &Run| run.duration.map_or(0, millis);
+        self.duration_ms += length(after) - length(before);
+        self.updated_at = Some(now);
+    }
+
+    fn row(&self, batch: ResultId) -> serde_json::Value {
+        let mut row = serde_json::json!({
+            "result_id": batch.0,
+            "passed": self.passed,
+            "connected": self.connected,
+            "duration_ms": self.duration_ms,
+            "updated_at": self.updated_at,
+        });
+        for status in Status::ALL.map(Status::as_str) {
+            row[status] = self.moved.get(status).copied().unwrap_or_default().into();
+        }
+        row
+    }
+}
+
+/// The counts that are added to.
+const ADDED: [&str; 11] = [
+    "in_queue",
+    "pending",
+    "in_progress",
+    "evaluating",
+    "completed",
+    "failed",
+    "timeout",
+    "cancelled",
+    "passed",
+    "connected",
+    "duration_ms",
+];
+
+/// Keeps the counts of batches in step with their runs. Returns those of which no run is unfinished now.
 pub(super) async fn follow(
     on: &mut Session,
-    batch: ResultId,
-    change: &Change,
-    now: Timestamp,
-) -> Result<bool> {
-    let mut update = sql("UPDATE batch_counts SET updated_at = ");
-    update.push_bind(now);
-    if let Some((from, to)) = change.moved
-        && from != to
-    {
-        let (from, to) = (from.as_str(), to.as_str());
-        update.push(format!(", {from} = {from} - 1, {to} = {to} + 1"));
+    changes: &BTreeMap<ResultId, Change>,
+) -> Result<Vec<ResultId>> {
+    let rows: Vec<_> = changes
+        .iter()
+        .map(|(batch, change)| change.row(*batch))
+        .collect();
+    let mut columns = vec![("result_id", "bigint"), ("updated_at", "bigint")];
+    columns.extend(ADDED.map(|column| (column, "bigint")));
+    let added = ADDED.map(|column| format!("{column} = batch_counts.{column} + j.{column}"));
+    let mut update = sql("UPDATE batch_counts SET updated_at = j.updated_at, ");
+    update
+        .push(added.join(", "))
+        .push(" FROM ")
+        .push_records("j", &columns, &rows)
+        .push(
+            " WHERE batch_counts.result_id = j.result_id RETURNING \
+             batch_counts.result_id AS result_id, batch_counts.in_queue + batch_counts.pending + \
+             batch_counts.in_progress + batch_counts.evaluating AS unfinished",
+        );
+    let mut finished = Vec::new();
+    for row in update.all(on).await? {
+        if row.get::<i64>("unfinished")? == 0 {
+            finished.push(row.id("result_id")?);
+        }
     }
-    if change.passed {
-        update.push(", passed = passed + 1");
-    }
-    if change.connected {
-        update.push(", connected = connected + 1");
-    }
-    if let Some((before, after)) = change.duration {
-        update.push(", duration_ms = duration_ms + ");
-        update.push_bind(millis(after) - millis(before));
-    }
-    update.push(" WHERE result_id = ").push_bind(batch.0);
-    update.push(" RETURNING in_queue + pending + in_progress + evaluating AS unfinished");
-    let unfinished: i64 = update.one(on).await?.get("unfinished")?;
-    Ok(unfinished == 0)
+    Ok(finished)
 }

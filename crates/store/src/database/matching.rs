@@ -6,10 +6,11 @@ use ringdown_domain::matching::{Candidate, IncomingCall, Judgement, judge};
 use ringdown_domain::run::{Event, Status};
 use ringdown_domain::{CallId, E164, OrganisationId, Timestamp};
 
+use super::apply::apply;
 use super::ledger::insert;
 use super::rows::{from_json, status, window};
 use super::tenancy::reject;
-use super::transitions::{apply, load, load_locked};
+use super::transitions::{load, load_locked};
 use super::{Database, lock};
 use crate::sql::{Row, Session, sql};
 use crate::{Arrival, AttemptKind, Matched, NewAttempt, Reject, Result, Run, RunPatch, Transition};

@@ -2,10 +2,12 @@
 //! several platforms. What differs between them is in `sql` and here; the tables' modules are the same.
 
 mod agents;
+mod apply;
 mod batches;
 mod counts;
 mod cron;
 mod folders;
+mod grouped;
 mod keys;
 mod ledger;
 mod matching;
@@ -35,8 +37,13 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{PgPool, SqlitePool};
 
-use crate::sql::{Session, sql};
-use crate::{Error, Result, Store};
+use apply::{Step, apply_all};
+use grouped::Steps;
+use rows::not_found;
+use transitions::load_locked;
+
+use crate::sql::{Session, Writer, sql};
+use crate::{Actor, Error, Result, Store, Transition};
 
 static SQLITE: sqlx::migrate::Migrator = sqlx::migrate!("migrations/sqlite");
 static POSTGRES: sqlx::migrate::Migrator = sqlx::migrate!("migrations/postgres");
@@ -54,14 +61,14 @@ const LOCK: &str = "20s";
 /// The platform's database. Every accepted write is on disk before it is acknowledged, so that no run is
 /// lost when the process or the machine dies. Cheap to clone; clones share the connections.
 #[derive(Clone, Debug)]
-pub struct Database(Pools);
+pub struct Database {
+    pools: Pools,
+    steps: Steps,
+}
 
 #[derive(Clone, Debug)]
 enum Pools {
-    Sqlite {
-        writer: SqlitePool,
-        readers: SqlitePool,
-    },
+    Sqlite { writer: Writer, readers: SqlitePool },
     Postgres(PgPool),
 }
 
@@ -100,7 +107,8 @@ impl Database {
             .acquire_timeout(ACQUIRE)
             .connect_with(options.read_only(true))
             .await?;
-        Ok(Self(Pools::Sqlite { writer, readers }))
+        let writer = Writer::new(writer);
+        Ok(Self::on(Pools::Sqlite { writer, readers }))
     }
 
     /// Connects to a PostgreSQL database, `postgres://user:password@host/name`, and migrates it as
@@ -130,12 +138,17 @@ impl Database {
             .acquire_timeout(ACQUIRE)
             .connect_with(options)
             .await?;
-        Ok(Self(Pools::Postgres(pool)))
+        Ok(Self::on(Pools::Postgres(pool)))
+    }
+
+    fn on(pools: Pools) -> Self {
+        let steps = Steps::start(pools.clone());
+        Self { pools, steps }
     }
 
     /// Closes the database after the transactions in flight.
     pub async fn close(&self) {
-        match &self.0 {
+        match &self.pools {
             Pools::Sqlite { writer, readers } => {
                 readers.close().await;
                 writer.close().await;
@@ -146,26 +159,46 @@ impl Database {
 
     /// Whether transactions should be short because they keep every other writer waiting.
     fn has_one_writer(&self) -> bool {
-        matches!(self.0, Pools::Sqlite { .. })
+        matches!(self.pools, Pools::Sqlite { .. })
     }
 
-    /// A transaction. On SQLite it holds the write lock from its start; on PostgreSQL what is read for a
-    /// decision has to be read `locked`. Locks are taken in this order, so that none waits for another in
-    /// a circle: organisation, number, batches by id, runs.
+    /// A transaction; see [`Pools::write`].
     async fn write(&self) -> Result<Session> {
-        Ok(match &self.0 {
-            Pools::Sqlite { writer, .. } => {
-                Session::SqliteWrite(writer.begin_with("BEGIN IMMEDIATE").await?)
-            }
-            Pools::Postgres(pool) => Session::PostgresWrite(pool.begin().await?),
-        })
+        self.pools.write().await
+    }
+
+    /// Carries out a step of a run, together with others of the same time.
+    async fn step(&self, step: Step) -> Result<Transition> {
+        if Actor::current().is_none() {
+            return self.steps.take(step).await;
+        }
+        // What a user demands is audited in its own transaction.
+        let mut on = self.write().await?;
+        let run = load_locked(&mut on, step.run).await?;
+        let id = run.id;
+        let outcome = apply_all(&mut on, vec![run], vec![step]).await?.pop();
+        let transition = outcome.unwrap_or_else(|| Err(not_found("run", id)))?;
+        on.commit().await?;
+        Ok(transition)
     }
 
     /// A connection for reading.
     async fn read(&self) -> Result<Session> {
-        Ok(match &self.0 {
+        Ok(match &self.pools {
             Pools::Sqlite { readers, .. } => Session::SqliteRead(readers.acquire().await?),
             Pools::Postgres(pool) => Session::PostgresRead(pool.acquire().await?),
+        })
+    }
+}
+
+impl Pools {
+    /// A transaction. On SQLite it holds the write lock from its start; on PostgreSQL what is read for a
+    /// decision has to be read `locked`. Locks are taken in this order, so that none waits for another in
+    /// a circle: organisation, number, batches by id, runs.
+    async fn write(&self) -> Result<Session> {
+        Ok(match self {
+            Pools::Sqlite { writer, .. } => Session::SqliteWrite(writer.begin().await?),
+            Pools::Postgres(pool) => Session::PostgresWrite(pool.begin().await?),
         })
     }
 }

@@ -1,9 +1,11 @@
+use std::collections::HashMap;
+
 use async_trait::async_trait;
 use ringdown_domain::{ResultId, RunId, Timestamp};
 
 use super::Database;
 use super::rows::{RUN, RUN_FROM, count, run, status, window};
-use super::transitions::load;
+use super::transitions::load_all;
 use crate::sql::sql;
 use crate::{Announcement, Entered, Outbox, OutboxRow, Result, Run};
 
@@ -15,6 +17,12 @@ impl Outbox for Database {
             .bind(limit)
             .all(&mut on)
             .await?;
+        let mut ids = Vec::new();
+        for row in &rows {
+            ids.extend(row.maybe_id::<RunId>("run_id")?.map(|id| id.0));
+        }
+        let runs = load_all(&mut on, ids).await?;
+        let runs: HashMap<RunId, Run> = runs.into_iter().map(|run| (run.id, run)).collect();
         let mut outbox = Vec::with_capacity(rows.len());
         for row in &rows {
             let event = match row.maybe_id::<RunId>("run_id")? {
@@ -25,11 +33,10 @@ impl Outbox for Database {
                     window: window(row)?,
                     error_message: row.get("reason")?,
                     success: row.get("success")?,
-                    run: match load(&mut on, id).await {
-                        Ok(run) => run,
+                    run: match runs.get(&id) {
+                        Some(run) => run.clone(),
                         // Deleted while this was read, and its rows with it.
-                        Err(crate::Error::NotFound { .. }) => continue,
-                        Err(error) => return Err(error),
+                        None => continue,
                     },
                 })),
             };

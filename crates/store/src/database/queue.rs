@@ -1,13 +1,15 @@
 use std::collections::HashMap;
+use std::time::Duration;
 
 use ringdown_domain::admission::{BatchLoad, Decision, ProjectLoad, Queue, QueuedRun, decide};
 use ringdown_domain::run::{Event, Status};
 use ringdown_domain::{OrganisationId, ProjectId, ResultId, RunId, Timestamp};
 
 use super::Database;
+use super::apply::{Step, apply_all};
 use super::rows::{from_millis, limit, unsigned};
 use super::tenancy::lock_organisation;
-use super::transitions::{apply, load, lock_batches};
+use super::transitions::{load_all, lock_batches};
 use crate::sql::{Session, sql};
 use crate::{QueueEntry, Result, Run, RunPatch};
 
@@ -148,32 +150,33 @@ pub(super) async fn admit(db: &Database, org: OrganisationId, now: Timestamp) ->
     let Decision { admitted, .. } = decide(&queue);
     let chosen = queue.runs.iter().filter(|run| admitted.contains(&run.run));
     lock_batches(&mut tx, chosen.map(|run| run.batch)).await?;
-    let mut windows = HashMap::new();
-    let mut runs = Vec::with_capacity(admitted.len());
-    for id in admitted {
-        let run = load(&mut tx, id).await?;
-        // Cancelled while its batch was waited for.
-        if run.status() != Status::InQueue {
-            continue;
-        }
-        let dial_window = match windows.get(&run.project) {
-            Some(window) => *window,
-            None => {
-                let row = sql("SELECT dial_window_ms FROM projects WHERE id = $1")
-                    .bind(run.project.0)
-                    .one(&mut tx)
-                    .await?;
-                let window = from_millis(row.get("dial_window_ms")?);
-                windows.insert(run.project, window);
-                window
-            }
-        };
-        let event = Event::Admitted { dial_window };
-        let transition = apply(&mut tx, run, event, RunPatch::default(), now).await?;
-        runs.push(transition.run);
+    // Those that were cancelled while their batch was waited for are left out.
+    let mut runs = load_all(&mut tx, admitted.iter().map(|id| id.0)).await?;
+    runs.retain(|run| run.status() == Status::InQueue);
+    let rows = sql("SELECT id, dial_window_ms FROM projects WHERE org_id = $1")
+        .bind(org.0)
+        .all(&mut tx)
+        .await?;
+    let mut windows: HashMap<ProjectId, Duration> = HashMap::new();
+    for row in rows {
+        windows.insert(row.id("id")?, from_millis(row.get("dial_window_ms")?));
     }
+    let projects: HashMap<RunId, ProjectId> =
+        runs.iter().map(|run| (run.id, run.project)).collect();
+    let steps = admitted.into_iter().filter_map(|run| {
+        let dial_window = *windows.get(projects.get(&run)?)?;
+        Some(Step {
+            run,
+            event: Some(Event::Admitted { dial_window }),
+            patch: RunPatch::default(),
+            now,
+        })
+    });
+    let steps = steps.collect();
+    let transitions = apply_all(&mut tx, runs, steps).await?;
     tx.commit().await?;
-    Ok(runs)
+    let runs = transitions.into_iter().map(|done| Ok(done?.run));
+    runs.collect()
 }
 
 pub(super) async fn explain(db: &Database, org: OrganisationId) -> Result<Vec<QueueEntry>> {

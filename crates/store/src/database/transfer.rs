@@ -72,8 +72,8 @@ impl Database {
     /// # Errors
     /// [`Error::Database`] if the database cannot be reached.
     pub async fn export(&self) -> Result<Export> {
-        let session = match &self.0 {
-            Pools::Sqlite { readers, .. } => Session::SqliteWrite(readers.begin().await?),
+        let session = match &self.pools {
+            Pools::Sqlite { readers, .. } => Session::SqliteSnapshot(readers.begin().await?),
             Pools::Postgres(pool) => Session::PostgresWrite(
                 pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
                     .await?,
@@ -126,7 +126,7 @@ impl Export {
         while let Some(Table { name, key }) = TABLES.get(self.table) {
             let mut query = sql("SELECT ");
             match &self.session {
-                Session::SqliteWrite(_) | Session::SqliteRead(_) => {
+                Session::SqliteWrite(_) | Session::SqliteSnapshot(_) | Session::SqliteRead(_) => {
                     if self.columns.is_empty() {
                         self.columns = columns(&mut self.session, name).await?;
                     }
@@ -194,7 +194,7 @@ impl Import {
         };
         let list = format!("[{}]", rows.join(","));
         let mut insert = match self.session {
-            Session::SqliteWrite(_) | Session::SqliteRead(_) => {
+            Session::SqliteWrite(_) | Session::SqliteSnapshot(_) | Session::SqliteRead(_) => {
                 let columns = columns(&mut self.session, name).await?;
                 let names: Vec<&str> = columns.iter().map(|(name, _)| name.as_str()).collect();
                 let values = columns.iter().map(|(column, kind)| match kind.as_str() {

@@ -1,16 +1,14 @@
 use async_trait::async_trait;
-use ringdown_domain::call::EndedReason;
 use ringdown_domain::matching::IncomingCall;
-use ringdown_domain::run::{Event, State, Status};
+use ringdown_domain::run::{Event, Status};
 use ringdown_domain::{OrganisationId, ResultId, RunId, Timestamp};
 
-use super::counts::{Change, follow};
-use super::rows::{RUN, RUN_FROM, in_state, millis, not_found, run, to_json, within};
-use super::{Database, matching, queue, webhooks};
+use super::apply::{Step, apply_all};
+use super::rows::{RUN, RUN_FROM, in_state, not_found, run, within};
+use super::{Database, matching, queue};
 use crate::sql::{Session, sql};
 use crate::{
-    Arrival, Matched, NewAttempt, QueueEntry, Result, Run, RunPatch, Scope, Transition,
-    Transitions, WebhookKind,
+    Arrival, Matched, NewAttempt, QueueEntry, Result, Run, RunPatch, Scope, Transition, Transitions,
 };
 
 /// Reads a run.
@@ -53,115 +51,33 @@ pub(super) async fn lock_batches(
     Ok(())
 }
 
-/// Writes the outbox row of the state the run is in.
-async fn announce(on: &mut Session, run: &Run, now: Timestamp) -> Result<()> {
-    sql(
-        "INSERT INTO outbox (result_id, run_id, at, seq, status, opens_at, closes_at, reason, \
-         success) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
-    )
-    .bind(run.result.0)
-    .bind(run.id.0)
-    .bind(now)
-    .bind(i64::try_from(run.seq).unwrap_or(i64::MAX))
-    .bind(run.status().as_str())
-    .bind(run.window.map(|window| window.opens_at))
-    .bind(run.window.map(|window| window.closes_at))
-    .bind(run.error_message())
-    .bind(run.success())
-    .run(on)
-    .await?;
-    Ok(())
-}
-
-/// Takes over what a patch sets.
-fn patched(run: &mut Run, patch: RunPatch) {
-    run.duration = patch.duration.or(run.duration);
-    run.ended_reason = patch.ended_reason.or(run.ended_reason);
-    run.recording = patch.recording.or_else(|| run.recording.take());
-    run.score = patch.score.or_else(|| run.score.take());
-    if let Some(notes) = patch.notes {
-        run.notes.extend(notes);
+/// Reads runs to change them, those of `ids` that there are, with their batches locked.
+pub(super) async fn load_all_locked(on: &mut Session, ids: &[RunId]) -> Result<Vec<Run>> {
+    let ids = || ids.iter().map(|id| id.0);
+    if let Session::PostgresWrite(_) = on {
+        let mut query = sql("SELECT 1 FROM batch_counts c WHERE c.result_id IN \
+             (SELECT result_id FROM runs WHERE ");
+        query
+            .one_of("id", ids())
+            .push(") ORDER BY c.result_id")
+            .locked("c");
+        query.all(on).await?;
     }
+    load_all(on, ids()).await
 }
 
-/// Writes every column of a run that can change.
-async fn write(on: &mut Session, run: &Run) -> Result<()> {
-    let (deadline, reason) = (run.state.deadline(), run.error_message());
-    let notes = (!run.notes.is_empty()).then_some(&run.notes);
-    sql(
-        "UPDATE runs SET seq = $1, version = $2, status = $3, opens_at = $4, closes_at = $5, \
-         call_id = $6, deadline_at = $7, executed_at = $8, reason = $9, success = $10, \
-         updated_at = $11, duration_ms = $12, ended_reason = $13, recording = $14, score = $15, \
-         notes = $16 WHERE id = $17",
-    )
-    .bind(i64::try_from(run.seq).unwrap_or(i64::MAX))
-    .bind(i64::try_from(run.version).unwrap_or(i64::MAX))
-    .bind(run.status().as_str())
-    .bind(run.window.map(|window| window.opens_at))
-    .bind(run.window.map(|window| window.closes_at))
-    .bind(run.call.as_ref().map(|call| call.0.as_str()))
-    .bind(deadline)
-    .bind(run.executed_at)
-    .bind(reason)
-    .bind(run.success())
-    .bind(run.updated_at)
-    .bind(run.duration.map(millis))
-    .bind(run.ended_reason.map(EndedReason::as_str))
-    .bind(&run.recording)
-    .bind(
-        run.score
-            .as_ref()
-            .map(|score| to_json("run", score))
-            .transpose()?,
-    )
-    .bind(notes.map(|notes| to_json("run", notes)).transpose()?)
-    .bind(run.id.0)
-    .run(on)
-    .await?;
-    Ok(())
-}
-
-/// Applies an event inside a transaction that has the run locked: the new state, what came with it, the
-/// batch's counts and the outbox row.
-pub(super) async fn apply(
+/// Reads those runs of `ids` that there are, in any order.
+pub(super) async fn load_all(
     on: &mut Session,
-    mut run: Run,
-    event: Event,
-    patch: RunPatch,
-    now: Timestamp,
-) -> Result<Transition> {
-    let (before, before_duration) = (run.status(), run.duration);
-    let connected_before = run.executed_at.is_some();
-    let (state, effects) = run.state.apply(event, now)?;
-    match &state {
-        State::Pending { window } => run.window = Some(*window),
-        State::InProgress { call, .. } => {
-            run.call = Some(call.clone());
-            run.executed_at = Some(now);
-        }
-        _ => {}
-    }
-    run.state = state;
-    run.seq += 1;
-    run.version += 1;
-    run.updated_at = now;
-    patched(&mut run, patch);
-    write(on, &run).await?;
-    let change = Change {
-        moved: Some((before, run.status())),
-        passed: run.success() == Some(true),
-        connected: !connected_before && run.executed_at.is_some(),
-        duration: run
-            .duration
-            .map(|after| (before_duration.unwrap_or_default(), after))
-            .filter(|(before, after)| before != after),
-    };
-    let finished = follow(on, run.result, &change, now).await?;
-    announce(on, &run, now).await?;
-    if finished {
-        webhooks::insert_if_wanted(on, &run, WebhookKind::ResultCompleted, now).await?;
-    }
-    Ok(Transition { run, effects })
+    ids: impl IntoIterator<Item = i64>,
+) -> Result<Vec<Run>> {
+    let mut query = sql("SELECT ");
+    query
+        .push(RUN)
+        .push(RUN_FROM)
+        .push(" WHERE ")
+        .one_of("r.id", ids);
+    query.all(on).await?.iter().map(run).collect()
 }
 
 #[async_trait]
@@ -197,11 +113,13 @@ impl Transitions for Database {
         patch: RunPatch,
         now: Timestamp,
     ) -> Result<Transition> {
-        let mut tx = self.write().await?;
-        let run = load_locked(&mut tx, id).await?;
-        let transition = apply(&mut tx, run, event, patch, now).await?;
-        tx.commit().await?;
-        Ok(transition)
+        self.step(Step {
+            run: id,
+            event: Some(event),
+            patch,
+            now,
+        })
+        .await
     }
 
     async fn cancel_batch(
@@ -219,45 +137,40 @@ impl Transitions for Database {
         if owned.optional(&mut tx).await?.is_none() {
             return Ok(Vec::new());
         }
-        let mut transitions = Vec::new();
+        let mut runs = Vec::new();
         // State by state along the index of the batch, so that no long queue has to be sorted.
         for status in ["in_queue", "pending", "in_progress", "evaluating"] {
-            let left = limit.saturating_sub(u32::try_from(transitions.len()).unwrap_or(limit));
-            let rows = sql("SELECT id FROM runs WHERE result_id = $1 AND status = $2 \
-                 ORDER BY id DESC LIMIT $3")
-            .bind(batch.0)
-            .bind(status)
-            .bind(left)
-            .all(&mut tx)
-            .await?;
-            for row in &rows {
-                let run = load(&mut tx, row.id("id")?).await?;
-                let cancelled = Event::Cancelled {
-                    reason: reason.to_owned(),
-                };
-                transitions.push(apply(&mut tx, run, cancelled, RunPatch::default(), now).await?);
-            }
+            let left = limit.saturating_sub(u32::try_from(runs.len()).unwrap_or(limit));
+            let mut query = sql("SELECT ");
+            query.push(RUN).push(RUN_FROM).push(" WHERE r.result_id = ");
+            query.push_bind(batch.0).push(" AND r.status = ");
+            query.push_bind(status).push(" ORDER BY r.id DESC LIMIT ");
+            query.push_bind(left);
+            let rows = query.all(&mut tx).await?;
+            runs.extend(rows.iter().map(run).collect::<Result<Vec<_>>>()?);
         }
+        let steps = runs.iter().map(|run| Step {
+            run: run.id,
+            event: Some(Event::Cancelled {
+                reason: reason.to_owned(),
+            }),
+            patch: RunPatch::default(),
+            now,
+        });
+        let steps = steps.collect();
+        let transitions = apply_all(&mut tx, runs, steps).await?;
         tx.commit().await?;
-        Ok(transitions)
+        transitions.into_iter().collect()
     }
 
     async fn patch_run(&self, id: RunId, patch: RunPatch, now: Timestamp) -> Result<()> {
-        let mut tx = self.write().await?;
-        let mut run = load_locked(&mut tx, id).await?;
-        let before = run.duration;
-        patched(&mut run, patch);
-        run.version += 1;
-        write(&mut tx, &run).await?;
-        let change = Change {
-            duration: run
-                .duration
-                .map(|after| (before.unwrap_or_default(), after))
-                .filter(|(before, after)| before != after),
-            ..Change::default()
+        let step = Step {
+            run: id,
+            event: None,
+            patch,
+            now,
         };
-        follow(&mut tx, run.result, &change, now).await?;
-        tx.commit().await
+        self.step(step).await.map(drop)
     }
 
     async fn match_call(

@@ -4,12 +4,14 @@
 mod row;
 mod session;
 mod value;
+mod writer;
 
 use std::borrow::Cow;
 
 pub(crate) use row::Row;
 pub(crate) use session::Session;
 pub(crate) use value::{Value, bind_all, storable};
+pub(crate) use writer::Writer;
 
 use crate::Result;
 
@@ -101,6 +103,32 @@ impl Sql {
             format!(" IN (SELECT value FROM json_each(${place}))").into(),
             // An array, because PostgreSQL joins with a set instead of searching an index for each.
             format!(" = ANY (ARRAY (SELECT e.value{cast} FROM jsonb_array_elements_text(${place}::jsonb) e (value)))").into(),
+        ));
+        self
+    }
+
+    /// Adds a table `name` with these rows, objects whose fields are its columns, which have the types of PostgreSQL.
+    pub(crate) fn push_records(
+        &mut self,
+        name: &str,
+        columns: &[(&str, &str)],
+        rows: &[serde_json::Value],
+    ) -> &mut Self {
+        let rows = serde_json::Value::Array(rows.to_vec()).to_string();
+        self.arguments.push(rows.into());
+        let place = self.arguments.len();
+        let taken: Vec<String> = columns
+            .iter()
+            .map(|(column, _)| format!("value ->> '{column}' AS {column}"))
+            .collect();
+        let typed: Vec<String> = columns
+            .iter()
+            .map(|(column, kind)| format!("{column} {kind}"))
+            .collect();
+        let (taken, typed) = (taken.join(", "), typed.join(", "));
+        self.parts.push(Part::Either(
+            format!("(SELECT {taken} FROM json_each(${place})) AS {name}").into(),
+            format!("jsonb_to_recordset(${place}::jsonb) AS {name} ({typed})").into(),
         ));
         self
     }

@@ -1,13 +1,15 @@
 use sqlx::pool::PoolConnection;
 use sqlx::{AssertSqlSafe, Postgres, Sqlite, Transaction};
 
+use super::writer::Turn;
 use super::{Dialect, Row, Value, bind_all};
 use crate::Result;
 
 /// A connection in use, inside a transaction or only reading.
 pub(crate) enum Session {
-    /// Holds SQLite's write lock from its start, so that what it read is still true when it writes.
-    SqliteWrite(Transaction<'static, Sqlite>),
+    SqliteWrite(Turn),
+    /// Reads as of one moment.
+    SqliteSnapshot(Transaction<'static, Sqlite>),
     SqliteRead(PoolConnection<Sqlite>),
     PostgresWrite(Transaction<'static, Postgres>),
     PostgresRead(PoolConnection<Postgres>),
@@ -19,7 +21,12 @@ macro_rules! on {
     ($session:expr, $text:expr, $arguments:expr, $method:ident) => {{
         let text = AssertSqlSafe($text);
         match $session {
-            Session::SqliteWrite(tx) => Answer::Sqlite(
+            Session::SqliteWrite(turn) => Answer::Sqlite(
+                bind_all!(sqlx::query(text), $arguments)
+                    .$method(turn.connection()?)
+                    .await?,
+            ),
+            Session::SqliteSnapshot(tx) => Answer::Sqlite(
                 bind_all!(sqlx::query(text), $arguments)
                     .$method(&mut **tx)
                     .await?,
@@ -52,7 +59,7 @@ enum Answer<S, P> {
 impl Session {
     pub(crate) fn dialect(&self) -> Dialect {
         match self {
-            Self::SqliteWrite(_) | Self::SqliteRead(_) => Dialect::Sqlite,
+            Self::SqliteWrite(_) | Self::SqliteSnapshot(_) | Self::SqliteRead(_) => Dialect::Sqlite,
             Self::PostgresWrite(_) | Self::PostgresRead(_) => Dialect::Postgres,
         }
     }
@@ -89,7 +96,8 @@ impl Session {
     /// Ends a transaction that is a part of a change nobody sees yet, so that it is not audited yet.
     pub(crate) async fn commit_part(self) -> Result<()> {
         match self {
-            Self::SqliteWrite(tx) => tx.commit().await?,
+            Self::SqliteWrite(turn) => turn.commit().await?,
+            Self::SqliteSnapshot(tx) => tx.commit().await?,
             Self::PostgresWrite(tx) => tx.commit().await?,
             Self::SqliteRead(_) | Self::PostgresRead(_) => {}
         }
