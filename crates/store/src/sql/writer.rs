@@ -257,3 +257,141 @@ impl Drop for Turn {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
+
+    use super::*;
+
+    async fn writer(folder: &tempfile::TempDir) -> Writer {
+        let options = SqliteConnectOptions::new()
+            .filename(folder.path().join("test.db"))
+            .create_if_missing(true)
+            .journal_mode(sqlx::sqlite::SqliteJournalMode::Wal);
+        let pool = SqlitePoolOptions::new()
+            .max_connections(1)
+            .connect_with(options)
+            .await
+            .unwrap();
+        sqlx::raw_sql("CREATE TABLE t (n INTEGER PRIMARY KEY)")
+            .execute(&pool)
+            .await
+            .unwrap();
+        Writer::new(pool)
+    }
+
+    async fn insert(turn: &mut Turn, n: i64) -> std::result::Result<(), sqlx::Error> {
+        sqlx::query("INSERT INTO t VALUES ($1)")
+            .bind(n)
+            .execute(turn.connection().unwrap())
+            .await
+            .map(drop)
+    }
+
+    /// What a new connection sees.
+    async fn stored(folder: &tempfile::TempDir) -> Vec<i64> {
+        let options = SqliteConnectOptions::new().filename(folder.path().join("test.db"));
+        let pool = SqlitePool::connect_with(options).await.unwrap();
+        let rows = sqlx::query_scalar("SELECT n FROM t ORDER BY n")
+            .fetch_all(&pool)
+            .await
+            .unwrap();
+        pool.close().await;
+        rows
+    }
+
+    #[tokio::test]
+    async fn what_is_acknowledged_is_stored_and_what_is_dropped_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let writer = writer(&folder).await;
+        let mut tasks = tokio::task::JoinSet::new();
+        for n in 0..200 {
+            let writer = writer.clone();
+            tasks.spawn(async move {
+                let mut turn = writer.begin().await.unwrap();
+                insert(&mut turn, n).await.unwrap();
+                match n % 4 {
+                    // Forgotten, failed, given up while it waits to be on disk.
+                    0 => drop(turn),
+                    1 => {
+                        assert!(insert(&mut turn, n).await.is_err());
+                        drop(turn);
+                    }
+                    _ => turn.commit().await.unwrap(),
+                }
+            });
+        }
+        while let Some(done) = tasks.join_next().await {
+            done.unwrap();
+        }
+        let expected: Vec<i64> = (0..200).filter(|n| n % 4 > 1).collect();
+        assert_eq!(stored(&folder).await, expected);
+    }
+
+    #[tokio::test]
+    async fn nobody_waits_for_one_that_gave_up_its_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let writer = writer(&folder).await;
+        let mut first = writer.begin().await.unwrap();
+        insert(&mut first, 1).await.unwrap();
+        // Somebody waits, so that the first leaves the group open for it, and then gives up.
+        let mut second = Box::pin(writer.begin());
+        assert!(futures::poll!(second.as_mut()).is_pending());
+        let mut commit = Box::pin(first.commit());
+        let held_by_first = Arc::strong_count(&writer.0.connection);
+        while Arc::strong_count(&writer.0.connection) == held_by_first {
+            assert!(futures::poll!(commit.as_mut()).is_pending());
+            tokio::task::yield_now().await;
+        }
+        drop(second);
+        tokio::time::timeout(TURN, commit).await.unwrap().unwrap();
+        assert_eq!(stored(&folder).await, [1]);
+    }
+
+    #[tokio::test]
+    async fn a_commit_that_nobody_waits_for_any_more_is_still_made_for_the_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let writer = writer(&folder).await;
+        let mut turn = writer.begin().await.unwrap();
+        insert(&mut turn, 1).await.unwrap();
+        let mut commit = Box::pin(turn.commit());
+        let other = tokio::spawn({
+            let writer = writer.clone();
+            async move {
+                let mut turn = writer.begin().await?;
+                insert(&mut turn, 2).await?;
+                turn.commit().await
+            }
+        });
+        // Begun, and given up at once.
+        assert!(futures::poll!(commit.as_mut()).is_pending());
+        drop(commit);
+        other.await.unwrap().unwrap();
+        assert!(stored(&folder).await.contains(&2));
+    }
+
+    #[tokio::test]
+    async fn a_group_that_cannot_be_kept_is_refused_as_a_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let writer = writer(&folder).await;
+        let mut first = writer.begin().await.unwrap();
+        insert(&mut first, 1).await.unwrap();
+        let mut second = Box::pin(writer.begin());
+        assert!(futures::poll!(second.as_mut()).is_pending());
+        let first = tokio::spawn(first.commit());
+        let mut second = second.await.unwrap();
+        // As after an error that makes SQLite roll everything back.
+        sqlx::raw_sql("ROLLBACK")
+            .execute(second.connection().unwrap())
+            .await
+            .unwrap();
+        drop(second);
+        assert!(first.await.unwrap().is_err());
+        assert!(stored(&folder).await.is_empty());
+        let mut next = writer.begin().await.unwrap();
+        insert(&mut next, 3).await.unwrap();
+        next.commit().await.unwrap();
+        assert_eq!(stored(&folder).await, [3]);
+    }
+}

@@ -60,6 +60,7 @@ macro_rules! every_check {
             runs::runs_are_listed_newest_first_in_pages_and_by_id_in_the_order_asked,
             runs::every_change_of_a_run_grows_its_version,
             runs::notes_written_at_once_are_all_kept,
+            runs::steps_at_once_do_not_mix,
             batches::one_key_stores_one_batch_however_often_it_is_tried,
             batches::runs_of_concurrent_batches_get_different_numbers,
             batches::too_few_numbers_are_counted,

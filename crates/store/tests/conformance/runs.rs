@@ -3,7 +3,9 @@ use std::time::Duration;
 use ringdown_domain::call::EndedReason;
 use ringdown_domain::run::{Event, Status, Window};
 use ringdown_domain::{CallId, RunId};
-use ringdown_store::{BatchFilter, Error, Page, ProfileSnapshot, RunFilter, RunPatch};
+use ringdown_store::{
+    Announcement, BatchFilter, Error, Page, ProfileSnapshot, RunFilter, RunPatch,
+};
 
 use super::{Db, PAGE, at, cancelled, ended, team, transition, whole_outbox};
 
@@ -295,4 +297,61 @@ pub async fn notes_written_at_once_are_all_kept(db: Db) {
     assert_eq!(run.notes.len(), 8, "{:?}", run.notes);
     assert!(run.notes.values().all(|note| note == 4), "{:?}", run.notes);
     assert_eq!(run.version, 1 + 8 * 5);
+}
+
+/// Many runs change at the same time, in batches of their own and in the same one, some of them impossibly: each
+/// gets its own answer, and what is counted and announced agrees with the runs.
+pub async fn steps_at_once_do_not_mix(db: Db) {
+    let team = team(&db, "team").await;
+    let (first, runs) = team.trigger(40, at(0)).await;
+    let (second, others) = team.trigger(10, at(0)).await;
+    let missing = RunId(others[9].id.0 + 1_000);
+    let ids: Vec<RunId> = runs.iter().chain(&others).map(|run| run.id).collect();
+    let mut tasks = tokio::task::JoinSet::new();
+    for (index, id) in ids.iter().copied().chain([missing]).enumerate() {
+        let db = std::sync::Arc::clone(&db);
+        tasks.spawn(async move {
+            let event = match index % 4 {
+                // Nothing that has not been called can end a call.
+                3 => Event::Scored { success: true },
+                _ => Event::Cancelled {
+                    reason: format!("run {index}\0"),
+                },
+            };
+            let done = db.transition(id, event, RunPatch::default(), at(5)).await;
+            (index, id, done)
+        });
+    }
+    while let Some(done) = tasks.join_next().await {
+        let (index, id, done) = done.unwrap();
+        match done {
+            Ok(done) => {
+                assert_ne!(index % 4, 3);
+                assert_eq!(done.run.id, id);
+                assert_eq!(done.run.seq, 2);
+                let stored = team.run(id).await;
+                assert_eq!(stored.status(), Status::Cancelled);
+                let reason = stored.error_message().unwrap_or_default().to_owned();
+                assert_eq!(reason, format!("run {index}\u{fffd}"));
+            }
+            Err(Error::Illegal(_)) => assert_eq!(index % 4, 3),
+            Err(Error::NotFound { .. }) => assert_eq!(id, missing),
+            Err(error) => panic!("{error}"),
+        }
+    }
+    for (batch, total, cancelled) in [(first.id, 40, 30), (second.id, 10, 8)] {
+        let counts = db.batch(team.scope(), batch).await.unwrap().counts;
+        assert_eq!(counts.total, total);
+        assert_eq!(counts.cancelled, cancelled, "{counts:?}");
+        assert_eq!(counts.in_queue, total - cancelled, "{counts:?}");
+    }
+    let announced = db.outbox(1_000).await.unwrap();
+    let entered = announced.iter().filter(|row| match &row.event {
+        Announcement::Entered(entered) => {
+            assert_eq!((entered.seq, entered.status), (2, Status::Cancelled));
+            true
+        }
+        Announcement::Accepted(_) => false,
+    });
+    assert_eq!(entered.count(), 38);
 }
