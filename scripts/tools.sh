@@ -13,7 +13,7 @@ fail() { say "$*"; exit 1; }
 
 case $purpose in
     run) packages=(flite build-essential python3-venv) ;;
-    test) packages=(flite build-essential python3-venv sip-tester postgresql) ;;
+    test) packages=(flite build-essential python3-venv sip-tester postgresql faketime) ;;
     *) fail "unknown purpose '$purpose': say 'run' or 'test'" ;;
 esac
 
@@ -21,6 +21,7 @@ is_installed() {
     case $1 in
         flite) command -v flite ;;
         sip-tester) command -v sipp ;;
+        faketime) compgen -G '/usr/lib/*/faketime/libfaketimeMT.so.1' ;;
         postgresql) command -v postgres || compgen -G '/usr/lib/postgresql/*/bin/postgres' ;;
         build-essential) command -v cc && command -v make ;;
         python3-venv) python3 -c 'import ensurepip, venv' ;;

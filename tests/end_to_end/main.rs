@@ -8,6 +8,7 @@
 
 mod admin;
 mod backup;
+mod clock;
 mod demo;
 mod dialing;
 mod generated;

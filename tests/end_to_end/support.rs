@@ -88,8 +88,12 @@ impl Server {
 
     /// Starts a command that announces itself.
     pub(crate) async fn start(folder: &Path, arguments: &[&str]) -> Self {
+        Self::announced(folder, arguments, ringdown(arguments)).await
+    }
+
+    /// Waits until a command that announces itself has done so.
+    pub(crate) async fn announced(folder: &Path, arguments: &[&str], mut command: Command) -> Self {
         let data = folder.display().to_string();
-        let mut command = ringdown(arguments);
         command.args(["--data-dir", &data, "--format", "json"]);
         let mut child = command.spawn().unwrap();
         let mut out = BufReader::new(child.stdout.take().unwrap());
@@ -377,21 +381,35 @@ pub(crate) fn script(path: &Path, body: &str) {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
 }
 
-/// The body of a successful GET, as text.
-pub(crate) async fn get(url: &str, key: &str) -> String {
+/// One request with a JSON body, if `body` is one; the answer's status and body.
+pub(crate) async fn ask(method: &str, url: &str, key: &str, body: &Value) -> (u16, String) {
     let rest = url.strip_prefix("http://").unwrap();
     let (host, path) = rest.split_once('/').unwrap();
-    let mut stream = tokio::net::TcpStream::connect(host).await.unwrap();
+    let body = if body.is_null() {
+        String::new()
+    } else {
+        body.to_string()
+    };
     let request = format!(
-        "GET /{path} HTTP/1.1\r\nHost: {host}\r\nX-CEKURA-API-KEY: {key}\r\nConnection: close\r\n\r\n"
+        "{method} /{path} HTTP/1.1\r\nHost: {host}\r\nX-CEKURA-API-KEY: {key}\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        body.len()
     );
+    let mut stream = tokio::net::TcpStream::connect(host).await.unwrap();
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();
     soon("an answer", stream.read_to_string(&mut answer))
         .await
         .unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    assert!(head.starts_with("HTTP/1.1 200"), "{url}: {answer}");
     assert!(!head.to_lowercase().contains("transfer-encoding"), "{head}");
-    body.to_owned()
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, body.to_owned())
+}
+
+/// The body of a successful GET, as text.
+pub(crate) async fn get(url: &str, key: &str) -> String {
+    let (status, body) = ask("GET", url, key, &Value::Null).await;
+    assert_eq!(status, 200, "{url}: {body}");
+    body
 }

@@ -11,6 +11,8 @@
 )]
 
 mod accept;
+mod callers;
+mod flow;
 mod growth;
 mod http;
 mod peer;
@@ -18,8 +20,10 @@ mod polling;
 mod report;
 mod world;
 
+use std::fmt;
+
 use anyhow::Context as _;
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 
 use report::Report;
 use world::{Kind, World};
@@ -33,6 +37,12 @@ struct Options {
     /// Seconds that clients poll.
     #[arg(long, default_value_t = 10)]
     seconds: u64,
+    /// Runs that wait in the queue while transitions are measured.
+    #[arg(long, default_value_t = 100_000)]
+    queued: usize,
+    /// What to measure.
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Part::Rest, Part::Flow])]
+    parts: Vec<Part>,
     /// Databases to measure.
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Kind::Sqlite, Kind::Postgres])]
     databases: Vec<Kind>,
@@ -41,12 +51,36 @@ struct Options {
     json: Option<std::path::PathBuf>,
 }
 
+/// A part of the measurements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// The REST server.
+    Rest,
+    /// Transitions, from the queue to the bus.
+    Flow,
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Rest => "rest",
+            Self::Flow => "flow",
+        })
+    }
+}
+
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let options = Options::parse();
     let mut report = Report::default();
     for kind in &options.databases {
         eprintln!("{kind}: starting");
+        if options.parts.contains(&Part::Flow) {
+            flow::measure(*kind, options.queued, options.seconds, &mut report).await?;
+        }
+        if !options.parts.contains(&Part::Rest) {
+            continue;
+        }
         let world = World::start(*kind)
             .await
             .with_context(|| format!("failed to start a platform on {kind}"))?;

@@ -91,15 +91,28 @@ impl Bus {
             unusable: Unusable::default(),
         };
         for stream in Stream::ALL {
-            bus.jetstream
-                .get_or_create_stream(stream.config(options.replicas))
-                .await
-                .map_err(|error| Error::Setup {
-                    what: format!("stream {}", stream.name()),
-                    reason: error.to_string(),
-                })?;
+            bus.provide(stream, options.replicas).await?;
         }
         Ok(bus)
+    }
+
+    /// Makes sure that a stream exists and takes batches, which an earlier version had no use for. Everything
+    /// else about a stream that exists is its operator's.
+    async fn provide(&self, stream: Stream, replicas: usize) -> Result<(), Error> {
+        let failed = |reason: String| Error::Setup {
+            what: format!("stream {}", stream.name()),
+            reason,
+        };
+        let config = stream.config(replicas);
+        let found = (self.jetstream.get_or_create_stream(config).await)
+            .map_err(|error| failed(error.to_string()))?;
+        let mut config = found.cached_info().config.clone();
+        if !config.allow_atomic_publish {
+            config.allow_atomic_publish = true;
+            (self.jetstream.update_stream(&config).await)
+                .map_err(|error| failed(error.to_string()))?;
+        }
+        Ok(())
     }
 
     /// Whether the connection is up right now; for health checks, not for decisions.

@@ -21,6 +21,7 @@ mod publish;
 mod server;
 mod streams;
 pub mod subject;
+mod together;
 mod trace;
 mod unusable;
 
@@ -31,6 +32,7 @@ pub use matching::{MatchCall, MatchCalls};
 pub use publish::{Claim, Published};
 pub use server::{NatsServer, ServerOptions, find_nats_server};
 pub use streams::Stream;
+pub use together::Message;
 
 use ringdown_domain::Timestamp;
 

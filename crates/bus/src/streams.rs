@@ -81,6 +81,7 @@ impl Stream {
             discard: self.discard(),
             duplicate_window: Duration::from_secs(120),
             num_replicas: replicas,
+            allow_atomic_publish: true,
             ..Config::default()
         }
     }

@@ -9,7 +9,7 @@
 use std::time::{Duration, Instant};
 
 use ringdown_bus::{
-    Bus, Claim, Error, From, NatsServer, Options, ServerOptions, Stream, WorkersOptions,
+    Bus, Claim, Error, From, Message, NatsServer, Options, ServerOptions, Stream, WorkersOptions,
     find_nats_server, subject,
 };
 use ringdown_domain::run::Status;
@@ -309,5 +309,65 @@ async fn a_worker_that_takes_one_fact_at_a_time_never_stops_asking() {
         worker.unwrap();
     }
     busy.cancel();
+    world.server.stop().await;
+}
+
+fn messages(bus: &Bus, runs: std::ops::Range<i64>) -> Vec<Message> {
+    let message = |run| Message {
+        envelope: transition(bus, run, Status::InQueue),
+        id: format!("{run}:1"),
+    };
+    runs.map(message).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn facts_published_together_are_stored_in_order_and_once() {
+    let world = world().await;
+    world.bus.publish_all(&[]).await.unwrap();
+    // One alone, a full batch and a rest, and some that the server has already, in the middle of the others.
+    let all = messages(&world.bus, 0..1_301);
+    world.bus.publish_all(&all[..1]).await.unwrap();
+    world.bus.publish_all(&all[1..1_200]).await.unwrap();
+    world.bus.publish_all(&all[1_190..]).await.unwrap();
+    world.bus.publish_all(&all[1_290..]).await.unwrap();
+
+    let subjects = Stream::Runs.subjects();
+    let mut observer = (world
+        .bus
+        .observe(Stream::Runs, subjects, From::Beginning)
+        .await)
+        .unwrap();
+    for run in 0..1_301 {
+        let fact = within(observer.next()).await.unwrap().unwrap();
+        assert_eq!(run_of(&fact.envelope), run);
+        assert_eq!(fact.sequence, u64::try_from(run).unwrap() + 1);
+    }
+    let end = transition(&world.bus, -1, Status::InQueue);
+    world.bus.publish(&end, "end").await.unwrap();
+    let fact = within(observer.next()).await.unwrap().unwrap();
+    assert_eq!(run_of(&fact.envelope), -1, "a fact was stored twice");
+    world.server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn facts_for_no_stream_are_refused_and_nothing_of_them_is_stored() {
+    let world = world().await;
+    let mut facts = messages(&world.bus, 0..3);
+    facts[2].envelope.fact = None;
+    let refused = world.bus.publish_all(&facts).await;
+    assert!(matches!(refused, Err(Error::NoSubject)), "{refused:?}");
+    let subjects = Stream::Runs.subjects();
+    let mut observer = (world
+        .bus
+        .observe(Stream::Runs, subjects, From::Beginning)
+        .await)
+        .unwrap();
+    world
+        .bus
+        .publish_all(&messages(&world.bus, 7..9))
+        .await
+        .unwrap();
+    let fact = within(observer.next()).await.unwrap().unwrap();
+    assert_eq!(run_of(&fact.envelope), 7);
     world.server.stop().await;
 }

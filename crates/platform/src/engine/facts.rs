@@ -1,5 +1,6 @@
 //! Applies what other roles report: call endings, recordings, scores and dial outcomes.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use ringdown_bus::{Delivery, Stream, Workers, WorkersOptions, now, subject};
@@ -9,6 +10,7 @@ use ringdown_domain::{E164, RunId};
 use ringdown_proto::v1::envelope::Fact;
 use ringdown_proto::v1::{CallFact, DialFact, Envelope, ScoreFact, call_fact, dial_fact};
 use ringdown_store::{AttemptKind, Error as StoreError, NewAttempt, Run, RunPatch};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, debug, warn};
@@ -19,6 +21,12 @@ use crate::Error;
 use crate::score::Score;
 
 const ACK_WAIT: Duration = Duration::from_secs(30);
+
+/// Facts of one consumer that are applied at once.
+const AT_ONCE: usize = 64;
+
+/// Facts of one consumer that may wait for their answer, over all platforms.
+const IN_FLIGHT: u32 = 256;
 
 /// Durable consumers of the facts that end a run.
 const ENDED: &str = "platform-ended";
@@ -58,8 +66,8 @@ impl Service {
             durable: durable.to_owned(),
             filter,
             ack_wait: ACK_WAIT,
-            max_in_flight: 64,
-            batch: 1,
+            max_in_flight: IN_FLIGHT,
+            batch: AT_ONCE,
         };
         let all = |stream: Stream| stream.subjects().to_owned();
         let wanted = [
@@ -84,10 +92,27 @@ impl Service {
         for mut consumer in self.consumers {
             let (engine, stop) = (engine.clone(), stop.clone());
             loops.spawn(async move {
-                while let Some(delivery) = stop.run_until_cancelled(consumer.next()).await {
-                    let span = delivery.span.clone();
-                    take(&engine, delivery).instrument(span).await;
+                // Facts about one run may be applied in any order, so none has to wait for another.
+                let permits = Arc::new(Semaphore::new(AT_ONCE));
+                let mut working = JoinSet::new();
+                loop {
+                    while working.try_join_next().is_some() {}
+                    let next = async {
+                        let permit = Arc::clone(&permits).acquire_owned().await.ok()?;
+                        Some((permit, consumer.next().await))
+                    };
+                    let Some(Some((permit, delivery))) = stop.run_until_cancelled(next).await
+                    else {
+                        break;
+                    };
+                    let (engine, span) = (engine.clone(), delivery.span.clone());
+                    let work = async move {
+                        take(&engine, delivery).await;
+                        drop(permit);
+                    };
+                    working.spawn(work.instrument(span));
                 }
+                while working.join_next().await.is_some() {}
             });
         }
         while loops.join_next().await.is_some() {}

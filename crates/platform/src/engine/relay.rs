@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use prost::Message as _;
+use ringdown_bus::Message;
 use ringdown_domain::run::Status;
 use ringdown_domain::{ResultId, Timestamp};
 use ringdown_proto::v1::envelope::Fact;
@@ -58,26 +59,34 @@ async fn drain(engine: &Engine) -> Result<(), Error> {
             return Ok(());
         }
         let ids: Vec<i64> = rows.iter().map(|row| row.id).collect();
+        // In their order, so that a run's transitions stand in the stream in theirs.
+        let mut messages = Vec::with_capacity(rows.len());
         for row in rows {
-            // One after the other, so that a run's transitions stand in the stream in their order.
             match row.event {
-                Announcement::Entered(entered) => publish(engine, &entered, row.at).await?,
-                Announcement::Accepted(batch) => accepted(engine, batch, row.at).await?,
+                Announcement::Entered(entered) => messages.push(message(engine, &entered, row.at)),
+                Announcement::Accepted(batch) => {
+                    engine
+                        .0
+                        .bus
+                        .publish_all(&std::mem::take(&mut messages))
+                        .await?;
+                    accepted(engine, batch, row.at).await?;
+                }
             }
         }
+        engine.0.bus.publish_all(&messages).await?;
         engine.0.store.outbox_published(&ids).await?;
     }
 }
 
-async fn publish(engine: &Engine, entered: &Entered, at: Timestamp) -> Result<(), Error> {
+fn message(engine: &Engine, entered: &Entered, at: Timestamp) -> Message {
     let run = &entered.run;
     let fact = Fact::Run(bounded(transition(entered)));
     let mut envelope = engine.0.bus.envelope(&run.team, fact);
     envelope.event_id = format!("run-{}-{}", run.id, entered.seq);
     envelope.at_us = at.as_micros();
     let id = format!("{}:{}", run.id, entered.seq);
-    engine.0.bus.publish(&envelope, &id).await?;
-    Ok(())
+    Message { envelope, id }
 }
 
 /// Announces the first transition of every run of a batch, wherever the runs are by now.
@@ -89,17 +98,18 @@ async fn accepted(engine: &Engine, batch: ResultId, at: Timestamp) -> Result<(),
             return Ok(());
         };
         after = Some(last);
-        for run in runs {
-            let queued = Entered {
-                seq: 1,
-                status: Status::InQueue,
-                window: None,
-                error_message: None,
-                success: None,
-                run,
-            };
-            publish(engine, &queued, at).await?;
-        }
+        let queued = runs.into_iter().map(|run| Entered {
+            seq: 1,
+            status: Status::InQueue,
+            window: None,
+            error_message: None,
+            success: None,
+            run,
+        });
+        let messages: Vec<Message> = queued
+            .map(|entered| message(engine, &entered, at))
+            .collect();
+        engine.0.bus.publish_all(&messages).await?;
     }
 }
 
