@@ -292,5 +292,6 @@ fn ledger_row(
         response,
         explanation: judgement.explanation.clone(),
         route: String::new(),
+        presented: call.presented.clone(),
     }
 }
