@@ -293,12 +293,25 @@ impl Bench {
 
 /// Sets the dial window of the only project.
 pub(crate) async fn set_window(client: &Client, seconds: u64) {
-    let project = client.projects().await.unwrap()[0].id;
     let settings = ProjectSettings {
         outbound_timeout: Some(seconds),
         ..ProjectSettings::default()
     };
-    client.update_project(project, &settings).await.unwrap();
+    change_project(client, &settings).await;
+}
+
+/// Sets what callers hear that the only project refuses.
+pub(crate) async fn set_reject(client: &Client, reject: &str) {
+    let settings = ProjectSettings {
+        reject: Some(reject.to_owned()),
+        ..ProjectSettings::default()
+    };
+    change_project(client, &settings).await;
+}
+
+async fn change_project(client: &Client, settings: &ProjectSettings) {
+    let project = client.projects().await.unwrap()[0].id;
+    client.update_project(project, settings).await.unwrap();
 }
 
 /// Asserts that a run completed with a stereo recording, scores and a verdict.

@@ -52,6 +52,26 @@ pub struct Attempt {
     pub response: Option<u16>,
     /// The dialer route.
     pub route: String,
+    /// The configured trunk that the call came from; empty if it came from none.
+    #[serde(default)]
+    pub trunk: String,
+    /// The header that `from_raw` is from, such as `p-asserted-identity`; null if none counted.
+    #[serde(default)]
+    pub from_header: Option<String>,
+    /// Every header of the call that may name a caller, whether it counts or not; at most 16.
+    #[serde(default)]
+    pub caller_headers: Vec<CallerHeader>,
+}
+
+/// A header of a call that may name its caller.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CallerHeader {
+    /// `from`, `p-asserted-identity`, `remote-party-id` or `diversion`.
+    pub header: String,
+    /// Its value as it was received, at most 256 characters.
+    pub value: String,
+    /// The number it names, E.164; null if it names none.
+    pub number: Option<String>,
 }
 
 /// Body of `POST organizations/`; needs the deployment's admin key.

@@ -193,7 +193,8 @@ pub struct Run {
     /// Why it has no score.
     #[serde(default, deserialize_with = "null_is_default")]
     pub error_message: String,
-    /// Further facts, `ended_reason` among them.
+    /// Further facts, `ended_reason` among them; of a run that is shown alone also `attempts`, its
+    /// calls and dials in the ledger, the newest 50.
     #[serde(default)]
     pub metadata: serde_json::Value,
     /// Its test profile.

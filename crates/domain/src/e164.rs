@@ -3,6 +3,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::Numbering;
+
 /// A telephone number in E.164 form (ITU-T E.164): `+`, then 7 to 15 digits, the first not zero.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -19,43 +21,16 @@ impl E164 {
         &self.0
     }
 
-    /// The number that a trunk meant by `raw`, the user part of a SIP or tel URI, or a bare string.
+    /// The number that is meant by `raw`, written in any of the international forms that
+    /// [`Numbering::read`] knows.
     ///
-    /// Trunks differ in what they send: `+15551234567`, `15551234567`, `0015551234567`,
-    /// `tel:+1-555-123-4567`, a URI with parameters after the user. Visual separators (RFC 3966
-    /// section 5.1.1) are dropped, an international prefix `00` or `011` becomes `+`, and a bare
-    /// digit string is taken to be a full international number. A national number without its
-    /// country cannot be told apart from that, so trunks have to send the country code.
+    /// # Errors
+    /// [`InvalidNumber`].
     pub fn normalise(raw: &str) -> Result<Self, InvalidNumber> {
-        let invalid = || InvalidNumber(raw.chars().take(64).collect());
-        let text = raw.trim();
-        let text = ["tel:", "sips:", "sip:"]
-            .iter()
-            .find_map(|scheme| strip_prefix_ignoring_case(text, scheme))
-            .unwrap_or(text);
-        let user = text.split(['@', ';']).next().unwrap_or_default();
-        let digits: String = user
-            .chars()
-            .filter(|c| !matches!(c, '-' | '.' | '(' | ')' | ' '))
-            .collect();
-        let number = if digits.starts_with('+') {
-            digits
-        } else if let Some(rest) = digits.strip_prefix("00") {
-            format!("+{rest}")
-        } else if let Some(rest) = digits.strip_prefix("011") {
-            format!("+{rest}")
-        } else {
-            format!("+{digits}")
-        };
-        number.parse().map_err(|_| invalid())
+        Numbering::default()
+            .read(raw)
+            .map_err(|_| InvalidNumber(raw.chars().take(64).collect()))
     }
-}
-
-fn strip_prefix_ignoring_case<'a>(text: &'a str, prefix: &str) -> Option<&'a str> {
-    let head = text.get(..prefix.len())?;
-    head.eq_ignore_ascii_case(prefix)
-        .then(|| text.get(prefix.len()..))
-        .flatten()
 }
 
 impl FromStr for E164 {

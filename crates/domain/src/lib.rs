@@ -11,17 +11,21 @@
 pub mod admission;
 pub mod attempt;
 pub mod call;
+mod caller;
 pub mod dial;
 mod e164;
 mod ids;
 pub mod matching;
+mod numbering;
 pub mod personality;
 pub mod run;
 mod time;
 
+pub use caller::{CallerHeader, CallerValue, InvalidCallerHeader, Presented};
 pub use e164::{E164, InvalidNumber};
 pub use ids::{
     AgentId, CallId, CronJobId, FolderId, InvalidTeam, KeyId, OrganisationId, PersonalityId,
     PhoneNumberId, ProjectId, ResultId, RunId, ScenarioId, Team, TestProfileId, WebhookEventId,
 };
+pub use numbering::{InvalidNumbering, NoNumber, Numbering, percent_decoded};
 pub use time::Timestamp;

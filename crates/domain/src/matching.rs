@@ -3,7 +3,7 @@
 
 use crate::attempt::Verdict;
 use crate::run::{Status, Window};
-use crate::{CallId, E164, RunId, Timestamp};
+use crate::{CallId, E164, NoNumber, Presented, RunId, Timestamp};
 
 /// A call that arrived, as far as matching cares.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,11 +11,13 @@ pub struct IncomingCall {
     /// Our name for it. The same call asked about twice gets the same answer.
     pub call: CallId,
     /// The caller ID in E.164, or what the trunk sent instead.
-    pub from: Result<E164, String>,
+    pub from: Result<E164, NoNumber>,
     /// The number that was called, in E.164, or what the trunk sent instead.
     pub to: Result<E164, String>,
     /// The run our own dialer says it dials for.
     pub hint: Option<RunId>,
+    /// Where that caller ID is from, and what else was said about the caller. Only explains.
+    pub presented: Presented,
 }
 
 /// A run on the number that was called.
@@ -89,14 +91,15 @@ pub fn judge(
     };
     let from = match &call.from {
         Ok(from) => from,
-        Err(raw) => {
-            let nearest = candidates.iter().find(waiting).map(|c| c.run);
-            let explanation = if raw.is_empty() {
-                "the call carried no caller ID".to_owned()
-            } else {
-                format!("the caller ID {raw:?} is not an E.164 number")
-            };
-            return Judgement::new(Verdict::CallerIdMissing, nearest, explanation);
+        Err(missing) => {
+            let nearest = candidates.iter().find(waiting);
+            let hint = nearest.map(|run| overlooked(call, run)).unwrap_or_default();
+            let explanation = format!("{missing}{hint}");
+            return Judgement::new(
+                Verdict::CallerIdMissing,
+                nearest.map(|c| c.run),
+                explanation,
+            );
         }
     };
     let allowed = |c: &&Candidate| c.caller_ids.contains(from);
@@ -113,8 +116,9 @@ pub fn judge(
     if let Some(nearest) = candidates.iter().find(waiting) {
         let expected = list(&nearest.caller_ids);
         let explanation = format!(
-            "the call came from {from}, run {} expects its agent to call from {expected}",
-            nearest.run
+            "the call came from {from}, run {} expects its agent to call from {expected}{}",
+            nearest.run,
+            overlooked(call, nearest)
         );
         return Judgement::new(Verdict::CallerIdMismatch, Some(nearest.run), explanation);
     }
@@ -171,6 +175,23 @@ fn explain_without_waiting_run(
     Judgement::new(Verdict::NoPendingRun, nearest, explanation)
 }
 
+/// That a header which does not count has the caller ID that `run` waits for.
+fn overlooked(call: &IncomingCall, run: &Candidate) -> String {
+    let presented = &call.presented;
+    let Some(value) = presented.overlooked(&run.caller_ids) else {
+        return String::new();
+    };
+    let trunk = match presented.trunk.as_str() {
+        "" => "here".to_owned(),
+        trunk => format!("on trunk {trunk}"),
+    };
+    let number = value.number.as_ref().map_or("", E164::as_str);
+    format!(
+        "; its header {} says {number}, but does not count {trunk}",
+        value.header
+    )
+}
+
 fn list(numbers: &[E164]) -> String {
     if numbers.is_empty() {
         return "no number (the agent's contact_number is empty)".to_owned();
@@ -186,6 +207,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::{CallerHeader, CallerValue, Numbering};
 
     const AGENT: &str = "+15551230001";
     const OTHER: &str = "+15551230002";
@@ -197,9 +219,10 @@ mod tests {
     fn incoming(from: &str) -> IncomingCall {
         IncomingCall {
             call: CallId("call".into()),
-            from: E164::normalise(from).map_err(|_| from.to_owned()),
+            from: Numbering::default().read(from),
             to: Ok("+15559990000".parse().unwrap()),
             hint: None,
+            presented: Presented::default(),
         }
     }
 
@@ -260,6 +283,39 @@ mod tests {
         );
         let mismatch = judge(&incoming(OTHER), true, &pending, at(1));
         assert!(mismatch.explanation.contains(OTHER) && mismatch.explanation.contains(AGENT));
+    }
+
+    #[test]
+    fn a_header_that_does_not_count_explains_a_refusal_and_nothing_more() {
+        let pending = [candidate(1, Status::Pending, AGENT)];
+        for (from, verdict) in [
+            (OTHER, Verdict::CallerIdMismatch),
+            ("anonymous", Verdict::CallerIdMissing),
+        ] {
+            let mut call = incoming(from);
+            call.presented = Presented {
+                trunk: "berlin".to_owned(),
+                header: Some(CallerHeader::From),
+                values: vec![CallerValue {
+                    header: CallerHeader::PAssertedIdentity,
+                    value: format!("<sip:{AGENT}@host>"),
+                    number: Some(AGENT.parse().unwrap()),
+                }],
+            };
+            let judgement = judge(&call, true, &pending, at(1));
+            assert_eq!(
+                (judgement.verdict, judgement.run),
+                (verdict, Some(RunId(1)))
+            );
+            let end = format!(
+                "; its header p-asserted-identity says {AGENT}, but does not count on trunk berlin"
+            );
+            assert!(
+                judgement.explanation.ends_with(&end),
+                "{}",
+                judgement.explanation
+            );
+        }
     }
 
     #[test]

@@ -1,10 +1,16 @@
 use prost::Message;
 use ringdown_domain::run::{Status, Window};
-use ringdown_domain::{RunId, Team, Timestamp, dial};
+use ringdown_domain::{
+    CallerHeader, E164, NoNumber, Numbering, Presented, RunId, Team, Timestamp, dial,
+};
 
 use crate::v1::{
-    CallFact, DialFact, Envelope, RunStatus, RunTransition, call_fact, dial_fact, envelope::Fact,
+    CallFact, CallerValue, DialFact, Envelope, MatchRequest, RunStatus, RunTransition, call_fact,
+    dial_fact, envelope::Fact,
 };
+
+/// Values of headers that name the caller which are kept of one request.
+const MAX_CALLERS: usize = 16;
 
 /// Version of the message definitions that this build writes and reads.
 pub const SCHEMA: u32 = 1;
@@ -150,6 +156,66 @@ impl CallFact {
     }
 }
 
+impl MatchRequest {
+    /// The caller ID, or what there was instead of one.
+    ///
+    /// # Errors
+    /// [`NoNumber`].
+    pub fn caller(&self) -> Result<E164, NoNumber> {
+        read(self.from.as_deref(), &self.from_raw)
+    }
+
+    /// The number that was called, or what there was instead of one.
+    ///
+    /// # Errors
+    /// What was sent.
+    pub fn callee(&self) -> Result<E164, String> {
+        read(self.to.as_deref(), &self.to_raw).map_err(|_| self.to_raw.clone())
+    }
+
+    /// How the call was presented. Headers that this build does not know are left out.
+    pub fn presented(&self) -> Presented {
+        Presented {
+            trunk: self.trunk.clone(),
+            header: CallerHeader::parse(&self.from_header),
+            values: self
+                .callers
+                .iter()
+                .take(MAX_CALLERS)
+                .filter_map(CallerValue::known)
+                .collect(),
+        }
+    }
+}
+
+fn read(number: Option<&str>, raw: &str) -> Result<E164, NoNumber> {
+    match number {
+        Some(number) => number.parse().map_err(|_| NoNumber::of(raw)),
+        None => Numbering::default().read(raw),
+    }
+}
+
+impl CallerValue {
+    /// The domain's value; `None` if this build does not know its header.
+    pub fn known(&self) -> Option<ringdown_domain::CallerValue> {
+        Some(ringdown_domain::CallerValue {
+            header: CallerHeader::parse(&self.header)?,
+            value: self.value.clone(),
+            number: self.number.parse().ok(),
+        })
+    }
+}
+
+impl From<ringdown_domain::CallerValue> for CallerValue {
+    fn from(value: ringdown_domain::CallerValue) -> Self {
+        Self {
+            header: value.header.to_string(),
+            value: value.value,
+            number: value.number.map_or_else(String::new, String::from),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -199,5 +265,43 @@ mod tests {
         let mut foreign = transition(Status::Pending);
         foreign.team = "a.b".into();
         assert!(matches!(decode(&encode(&foreign)), Err(Error::Team(_))));
+    }
+
+    #[test]
+    fn a_caller_is_read_by_the_trunk_or_else_as_an_international_number() {
+        let request = |raw: &str, number: Option<&str>| MatchRequest {
+            from_raw: raw.to_owned(),
+            from: number.map(str::to_owned),
+            ..MatchRequest::default()
+        };
+        let read = request("02071838750", Some("+442071838750")).caller();
+        assert_eq!(read.unwrap().as_str(), "+442071838750");
+        let read = request("15550100", Some("")).caller();
+        assert_eq!(read, Err(NoNumber::Unreadable("15550100".to_owned())));
+        let read = request("15550100", None).caller();
+        assert_eq!(read.unwrap().as_str(), "+15550100");
+        let read = request("anonymous", Some("")).caller();
+        assert_eq!(read, Err(NoNumber::Withheld("anonymous".to_owned())));
+        assert_eq!(request("", Some("")).caller(), Err(NoNumber::Absent));
+    }
+
+    #[test]
+    fn what_was_said_of_a_caller_survives_the_wire() {
+        let value = ringdown_domain::CallerValue {
+            header: CallerHeader::Diversion,
+            value: "<sip:+15550100@host>;reason=unconditional".to_owned(),
+            number: Some("+15550100".parse().unwrap()),
+        };
+        let mut request = MatchRequest {
+            trunk: "berlin".to_owned(),
+            from_header: "diversion".to_owned(),
+            callers: vec![value.clone().into(); 40],
+            ..MatchRequest::default()
+        };
+        request.callers.insert(0, CallerValue::default());
+        let presented = request.presented();
+        assert_eq!(presented.trunk, "berlin");
+        assert_eq!(presented.header, Some(CallerHeader::Diversion));
+        assert_eq!(presented.values, vec![value; MAX_CALLERS - 1]);
     }
 }

@@ -8,6 +8,7 @@
 //! at `/docs/`.
 
 mod agents;
+mod attempts;
 mod auth;
 mod body;
 mod cron_jobs;

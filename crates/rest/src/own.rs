@@ -9,20 +9,19 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use ringdown_api::{Page as WirePage, PhoneNumber as WireNumber, own as wire};
 use ringdown_bus::now;
-use ringdown_domain::attempt::Verdict;
-use ringdown_domain::dial::Stage;
 use ringdown_domain::{AgentId, PhoneNumberId, ProjectId, RunId, Team};
 use ringdown_store::{
-    Attempt, AttemptFilter, AttemptKind, Error as StoreError, NewOrganisation, NewPhoneNumber,
-    Organisation, Project, Reject, Role, Scope,
+    Error as StoreError, NewOrganisation, NewPhoneNumber, Organisation, Project, Reject, Role,
+    Scope,
 };
 
 use super::State;
+use super::attempts::attempts;
 use super::auth::{ApiKey, hash_key};
 use super::body::Fields;
 use super::numbers;
 use super::operations::{Body, Kind, Table};
-use super::pages::{Asked, Id, time};
+use super::pages::{Asked, Id};
 use super::teams;
 use crate::error::{Answer, Failure};
 
@@ -169,59 +168,6 @@ pub(crate) async fn delete_number(
         .delete_phone_number(scope, PhoneNumberId(id))
         .await?;
     Ok(StatusCode::NO_CONTENT)
-}
-
-fn show_attempt(attempt: Attempt) -> wire::Attempt {
-    let row = attempt.row;
-    wire::Attempt {
-        id: attempt.id,
-        kind: row.kind.as_str().to_owned(),
-        attempt_id: row.attempt_id,
-        at: time(row.at),
-        verdict: row.verdict,
-        explanation: row.explanation,
-        run_id: row.run.map(|run| run.0),
-        nearest: row.nearest,
-        from_raw: row.from_raw,
-        from: row.from.map(|number| number.to_string()),
-        to_raw: row.to_raw,
-        to: row.to.map(|number| number.to_string()),
-        source: row.source,
-        sip_call_id: row.sip_call_id,
-        response: row.response,
-        route: row.route,
-    }
-}
-
-pub(crate) async fn attempts(
-    Extract(state): Extract<State>,
-    asked: Asked,
-) -> Answer<Json<WirePage<wire::Attempt>>> {
-    let page = asked.page()?;
-    let kind = asked
-        .query("kind")
-        .map(|text| {
-            AttemptKind::parse(text)
-                .ok_or_else(|| Failure::field("kind", "Expected invite or dial."))
-        })
-        .transpose()?;
-    let verdict = asked.query("verdict");
-    if let Some(text) = verdict
-        && Verdict::parse(text).is_none()
-        && Stage::parse(text).is_none()
-    {
-        let message = format!("There is no verdict {text:?}; caller_id_mismatch is one.");
-        return Err(Failure::field("verdict", message));
-    }
-    let filter = AttemptFilter {
-        run: asked.query_id("run_id")?.map(RunId),
-        kind,
-        verdict: verdict.map(str::to_owned),
-        refused: asked.query("refused") == Some("true"),
-    };
-    let scope = asked.principal.scope;
-    let listing = state.store().attempts(scope, filter, page).await?;
-    Ok(Json(asked.listing(page, listing, show_attempt)?))
 }
 
 fn parallel_limit(fields: &mut Fields) -> Option<u32> {

@@ -63,7 +63,7 @@ pub(crate) async fn attempts(attempts: &Attempts, format: Format) -> Outcome {
 /// A table, or paragraphs where a table would break words and numbers apart.
 fn listing(rows: &[Attempt]) -> String {
     let mut table = print::table(&[
-        "At", "Kind", "Verdict", "Run", "From", "To", "Response", "Why",
+        "At", "Kind", "Verdict", "Run", "From", "Via", "To", "Response", "Why",
     ]);
     if table.width().is_some_and(|width| width < print::WIDE) {
         let rows: Vec<String> = rows.iter().map(|row| cells(row).paragraph()).collect();
@@ -76,7 +76,7 @@ fn listing(rows: &[Attempt]) -> String {
 }
 
 /// What is shown of one attempt.
-struct Cells([String; 8]);
+struct Cells([String; 9]);
 
 fn cells(row: &Attempt) -> Cells {
     let run = row.run_id.map_or_else(String::new, |id| {
@@ -87,12 +87,20 @@ fn cells(row: &Attempt) -> Cells {
         }
     });
     let response = row.response.map(|status| status.to_string());
+    // Trunk and header of a caller ID, as far as there are any.
+    let via = [Some(row.trunk.as_str()), row.from_header.as_deref()];
+    let via: Vec<&str> = via
+        .into_iter()
+        .flatten()
+        .filter(|text| !text.is_empty())
+        .collect();
     Cells([
         to_milliseconds(&row.at),
         row.kind.clone(),
         row.verdict.clone(),
         run,
         row.from.clone().unwrap_or_else(|| row.from_raw.clone()),
+        via.join(" "),
         row.to.clone().unwrap_or_else(|| row.to_raw.clone()),
         response.unwrap_or_else(|| "-".to_owned()),
         row.explanation.clone(),
@@ -101,10 +109,18 @@ fn cells(row: &Attempt) -> Cells {
 
 impl Cells {
     fn paragraph(&self) -> String {
-        let Self([at, kind, verdict, run, from, to, response, why]) = self;
-        let run = if run.is_empty() { "-" } else { run };
+        let Self([at, kind, verdict, run, from, via, to, response, why]) = self;
+        let shown = |text: &String| match text.as_str() {
+            "" => "-".to_owned(),
+            text => text.to_owned(),
+        };
+        let (from, run) = (shown(from), shown(run));
+        let via = match via.as_str() {
+            "" => String::new(),
+            via => format!(" ({via})"),
+        };
         format!(
-            "{at}  {kind}  {verdict}\n  {from} to {to}, run {run}, response {response}\n  {why}"
+            "{at}  {kind}  {verdict}\n  {from}{via} to {to}, run {run}, response {response}\n  {why}"
         )
     }
 }
@@ -118,6 +134,33 @@ fn to_milliseconds(at: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_trunk_and_the_header_of_a_caller_are_shown() {
+        let row: Attempt = serde_json::from_value(serde_json::json!({
+            "id": 1, "kind": "invite", "attempt_id": "a", "at": "2026-11-24T03:30:25Z",
+            "verdict": "caller_id_missing", "explanation": "why", "run_id": null, "nearest": false,
+            "from_raw": "", "from": null, "to_raw": "", "to": "+15559990001", "source": "",
+            "sip_call_id": "", "response": 403, "route": ""
+        }))
+        .unwrap();
+        let paragraph = cells(&row).paragraph();
+        assert!(
+            paragraph.contains("\n  - to +15559990001, run -"),
+            "{paragraph}"
+        );
+        let row = Attempt {
+            trunk: "london".to_owned(),
+            from_header: Some("from".to_owned()),
+            from_raw: "anonymous".to_owned(),
+            ..row
+        };
+        let paragraph = cells(&row).paragraph();
+        assert!(
+            paragraph.contains("anonymous (london from) to"),
+            "{paragraph}"
+        );
+    }
 
     #[test]
     fn times_line_up() {

@@ -1,8 +1,10 @@
 //! Configuration: defaults, then a TOML file, then `RINGDOWN_*` variables, then flags. One table
 //! lists every setting, so that all sources, the documentation and the checks agree; all problems
-//! are reported at once.
+//! are reported at once. Trunks and dial routes have names, so they are in the file (routes also in flags).
 
 mod file;
+mod settings;
+mod trunk;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -12,8 +14,10 @@ use std::time::Duration;
 use ringdown_carrier::RouteSpec;
 use ringdown_egress::Policy;
 use ringdown_rest::Limits;
-use ringdown_testing_agent::Network;
+use ringdown_testing_agent::{Network, Trunk};
 use ringdown_vault::{Keyring, Secret};
+
+use settings::{SETTINGS, env_key, env_name};
 
 /// Every setting of a deployment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,7 +27,8 @@ pub(crate) struct Config {
     pub(crate) public_url: Option<String>,
     pub(crate) sip_listen: SocketAddr,
     pub(crate) sip_advertised_ip: Option<IpAddr>,
-    pub(crate) sip_trusted: Vec<String>,
+    pub(crate) sip_trusted: Vec<Network>,
+    pub(crate) sip_trunks: Vec<Trunk>,
     pub(crate) nats_url: Option<String>,
     pub(crate) nats_replicas: usize,
     pub(crate) database: Option<PathBuf>,
@@ -60,7 +65,8 @@ impl Default for Config {
             public_url: None,
             sip_listen: SocketAddr::from(([127, 0, 0, 1], 5060)),
             sip_advertised_ip: None,
-            sip_trusted: vec!["127.0.0.0/8".to_owned(), "::1/128".to_owned()],
+            sip_trusted: vec![Network::LOOPBACK_V4, Network::LOOPBACK_V6],
+            sip_trunks: Vec::new(),
             nats_url: None,
             nats_replicas: 1,
             database: None,
@@ -93,237 +99,6 @@ fn default_data_dir() -> PathBuf {
     }
 }
 
-/// One setting: where it is found and how it is read.
-struct Setting {
-    /// `section.key` in the TOML file.
-    key: &'static str,
-    /// What it means, its unit and range.
-    doc: &'static str,
-    apply: fn(&mut Config, &str) -> Result<(), String>,
-}
-
-fn read<T: std::str::FromStr>(text: &str, expected: &str) -> Result<T, String> {
-    text.parse()
-        .map_err(|_| format!("{text:?} is not {expected}"))
-}
-
-fn within<T: std::str::FromStr + PartialOrd + Copy + std::fmt::Display>(
-    text: &str,
-    low: T,
-    high: T,
-) -> Result<T, String> {
-    let value: T = read(text, &format!("a number from {low} to {high}"))?;
-    if value < low || value > high {
-        return Err(format!("{value} is not within {low} and {high}"));
-    }
-    Ok(value)
-}
-
-const SETTINGS: &[Setting] = &[
-    Setting {
-        key: "data_dir",
-        doc: "Folder for the database, recordings and streams. Default: $XDG_DATA_HOME/ringdown, else ~/.local/share/ringdown.",
-        apply: |config, text| {
-            config.data_dir = PathBuf::from(text);
-            Ok(())
-        },
-    },
-    Setting {
-        key: "http.listen",
-        doc: "Address of the REST API, ip:port; port 0 takes a free one. Default: 127.0.0.1:8080.",
-        apply: |config, text| {
-            config.http_listen = read(text, "an address such as 127.0.0.1:8080")?;
-            Ok(())
-        },
-    },
-    Setting {
-        key: "http.public_url",
-        doc: "Where others reach the REST API, for links in webhooks. Default: http:// and the address listened on.",
-        apply: |config, text| {
-            if !(text.starts_with("http://") || text.starts_with("https://")) {
-                return Err("it does not begin with http:// or https://".to_owned());
-            }
-            config.public_url = Some(text.trim_end_matches('/').to_owned());
-            Ok(())
-        },
-    },
-    Setting {
-        key: "sip.listen",
-        doc: "Address of the SIP endpoint (UDP), ip:port; port 0 takes a free one. Default: 127.0.0.1:5060.",
-        apply: |config, text| {
-            config.sip_listen = read(text, "an address such as 127.0.0.1:5060")?;
-            Ok(())
-        },
-    },
-    Setting {
-        key: "sip.advertised_ip",
-        doc: "IP address that callers reach us at, if it is not the one listened on.",
-        apply: |config, text| {
-            config.sip_advertised_ip = Some(read(text, "an IP address")?);
-            Ok(())
-        },
-    },
-    Setting {
-        key: "sip.trusted",
-        doc: "Networks that calls may come from, as CIDR, separated by commas. Default: loopback.",
-        apply: |config, text| {
-            config.sip_trusted = text.split(',').map(|t| t.trim().to_owned()).collect();
-            let networks = config.sip_trusted.iter().map(|text| text.parse());
-            let read: Result<Vec<Network>, _> = networks.collect();
-            read.map(drop).map_err(|error| error.to_string())
-        },
-    },
-    Setting {
-        key: "nats.url",
-        doc: "NATS servers, separated by commas. Unset: a supervised child.",
-        apply: |config, text| {
-            config.nats_url = Some(text.to_owned());
-            Ok(())
-        },
-    },
-    Setting {
-        key: "nats.replicas",
-        doc: "Copies of every stream, 1 to 5. Default: 1.",
-        apply: |config, text| {
-            config.nats_replicas = within(text, 1, 5)?;
-            Ok(())
-        },
-    },
-    Setting {
-        key: "database.path",
-        doc: "SQLite database file. Unset: ringdown.db in the data folder.",
-        apply: |config, text| {
-            config.database = Some(PathBuf::from(text));
-            Ok(())
-        },
-    },
-    Setting {
-        key: "database.url",
-        doc: "PostgreSQL database, postgres://user:password@host/name. Unset: the SQLite file.",
-        apply: |config, text| {
-            if !(text.starts_with("postgres://") || text.starts_with("postgresql://")) {
-                return Err("it does not begin with postgres://".to_owned());
-            }
-            config.database_url = Some(Secret::new(text));
-            Ok(())
-        },
-    },
-    Setting {
-        key: "database.connections",
-        doc: "Connections one process keeps to PostgreSQL, 2 to 500. Default: 16.",
-        apply: |config, text| {
-            config.database_connections = within(text, 2, 500)?;
-            Ok(())
-        },
-    },
-    Setting {
-        key: "secrets.keys",
-        doc: "Keys that seal stored credentials, ID:KEY separated by commas, the first one seals. Give it by its environment variable.",
-        apply: |config, text| {
-            Keyring::parse(text).map_err(|error| error.to_string())?;
-            config.secret_keys = Some(Secret::new(text));
-            Ok(())
-        },
-    },
-    Setting {
-        key: "secrets.key_file",
-        doc: "File with those keys, one per line, made if missing. Unset: secrets.key in the data folder.",
-        apply: |config, text| {
-            config.secret_key_file = Some(PathBuf::from(text));
-            Ok(())
-        },
-    },
-    Setting {
-        key: "egress.allow",
-        doc: "Private networks that webhooks and trigger URLs may reach, as CIDR, separated by commas. Default: none.",
-        apply: |config, text| {
-            let networks: Vec<String> = text.split(',').map(|t| t.trim().to_owned()).collect();
-            Policy::allowing(&networks).map_err(|error| error.to_string())?;
-            config.egress_allow = networks;
-            Ok(())
-        },
-    },
-    Setting {
-        key: "providers.url",
-        doc: "Server to ask about imported numbers instead of the providers' own, a URL. Its network has to be allowed too. Unset: the providers.",
-        apply: |config, text| {
-            if !(text.starts_with("http://") || text.starts_with("https://")) {
-                return Err("it does not begin with http:// or https://".to_owned());
-            }
-            config.accounts_url = Some(text.to_owned());
-            Ok(())
-        },
-    },
-    Setting {
-        key: "limits.requests_per_minute",
-        doc: "Requests one API key may make per minute, 1 to 1000000, unless the key has its own limit. Default: 120000.",
-        apply: |config, text| {
-            config.limits.requests_per_minute = within(text, 1, 1_000_000)?;
-            Ok(())
-        },
-    },
-    Setting {
-        key: "limits.body_seconds",
-        doc: "Longest the body of a request may take to arrive, in seconds, 1 to 60. Default: 30.",
-        apply: |config, text| {
-            config.limits.body = Duration::from_secs(within(text, 1, 60)?);
-            Ok(())
-        },
-    },
-    Setting {
-        key: "limits.parallel_calls",
-        doc: "Parallel-call limit of the first organisation, 1 to 100000, when it is created. Default: 10.",
-        apply: |config, text| {
-            config.parallel_calls = Some(within(text, 1, 100_000)?);
-            Ok(())
-        },
-    },
-    Setting {
-        key: "testing_agent.max_calls",
-        doc: "Calls one testing agent takes at once, 1 to 100000; more are refused as busy. Default: 2000.",
-        apply: |config, text| {
-            config.max_calls = within(text, 1, 100_000)?;
-            Ok(())
-        },
-    },
-    Setting {
-        key: "testing_agent.voice",
-        doc: "What speaks: flite, or tone (needs nothing installed). Default: flite.",
-        apply: |config, text| {
-            config.voice = match text {
-                "flite" => Voice::Flite,
-                "tone" => Voice::Tone,
-                other => return Err(format!("{other:?} is neither flite nor tone")),
-            };
-            Ok(())
-        },
-    },
-    Setting {
-        key: "dialer.concurrency",
-        doc: "Dials one dialer has in flight at once, 1 to 10000. Default: 1000.",
-        apply: |config, text| {
-            config.dial_concurrency = within(text, 1, 10_000)?;
-            Ok(())
-        },
-    },
-    Setting {
-        key: "drain_seconds",
-        doc: "Time live calls get to finish after SIGTERM, 0 to 3600 s. Default: 30.",
-        apply: |config, text| {
-            config.drain = Duration::from_secs(within(text, 0, 3600)?);
-            Ok(())
-        },
-    },
-    Setting {
-        key: "telemetry.otlp_endpoint",
-        doc: "OTLP/HTTP endpoint for traces. Unset: OTEL_EXPORTER_OTLP_ENDPOINT, else none are sent.",
-        apply: |config, text| {
-            config.otlp_endpoint = Some(text.to_owned());
-            Ok(())
-        },
-    },
-];
-
 /// Prefix of dial routes in the file: `[dialer.routes]`, name = "exec:COMMAND" or "sip:IP:PORT".
 const ROUTES: &str = "dialer.routes.";
 
@@ -341,10 +116,12 @@ impl Config {
         let mut problems = Vec::new();
         if let Some(path) = file {
             match file::read(path) {
-                Ok(values) => {
-                    for (key, value) in values {
-                        config.set(&path.display().to_string(), &key, &value, &mut problems);
+                Ok(read) => {
+                    let source = path.display().to_string();
+                    for (key, value) in read.values {
+                        config.set(&source, &key, &value, &mut problems);
                     }
+                    config.sip_trunks = trunk::read(&source, &read.trunks, &mut problems);
                 }
                 Err(problem) => problems.push(problem),
             }
@@ -403,6 +180,12 @@ impl Config {
         Policy::allowing(&self.egress_allow).unwrap_or_else(|_| Policy::public_only())
     }
 
+    /// Where calls may come from: the trunks, then the networks that are only trusted.
+    pub(crate) fn trunks(&self) -> Vec<Trunk> {
+        let trusted = Trunk::trusted(self.sip_trusted.clone());
+        self.sip_trunks.iter().cloned().chain([trusted]).collect()
+    }
+
     /// Where links to the REST API begin, which listens on `address`.
     pub(crate) fn public_url(&self, address: SocketAddr) -> String {
         let own = || format!("http://{address}");
@@ -428,22 +211,18 @@ pub(crate) fn documented() -> Vec<(String, String, &'static str)> {
         "-".to_owned(),
         "A way to make agents call: exec:COMMAND or sip:IP:PORT?play=WAV&seconds=N.",
     ));
+    let trunk = trunk::KEYS.iter().map(|(key, doc)| {
+        let key = format!("{}[].{key}", trunk::TRUNKS);
+        (key, "-".to_owned(), *doc)
+    });
+    rows.extend(trunk);
     rows
-}
-
-fn env_name(key: &str) -> String {
-    format!("RINGDOWN_{}", key.replace('.', "_").to_uppercase())
-}
-
-fn env_key(name: &str) -> Option<&'static str> {
-    SETTINGS
-        .iter()
-        .map(|setting| setting.key)
-        .find(|key| env_name(key) == name)
 }
 
 #[cfg(test)]
 mod tests {
+    use ringdown_domain::CallerHeader;
+
     use super::*;
 
     fn load(
@@ -478,6 +257,102 @@ mod tests {
         let config = Config::load(Some(&path), std::iter::empty(), &[]).unwrap();
         assert_eq!(config.routes.len(), 1);
         crate::roles::route_specs(config.routes.iter()).unwrap();
+    }
+
+    #[test]
+    fn trunks_are_read_in_their_order_and_loopback_stays_trusted() {
+        let file = r#"
+            [[sip.trunk]]
+            name = "london"
+            networks = ["192.0.2.0/28", "2001:db8::7"]
+            caller_id = ["P-Asserted-Identity", "from"]
+            default_country = "+44"
+            national_prefix = "0"
+            national_digits = "9-10"
+            run_id = true
+            [[sip.trunk]]
+            name = "oslo"
+            networks = ["198.51.100.1"]
+            default_country = 47
+            national_digits = 8
+        "#;
+        let trunks = load(file, &[], &[]).unwrap().trunks();
+        let names: Vec<&str> = trunks.iter().map(|trunk| trunk.name.as_str()).collect();
+        assert_eq!(names, ["london", "oslo", ""]);
+        let (london, oslo) = (&trunks[0], &trunks[1]);
+        assert_eq!(
+            london.caller_id,
+            [CallerHeader::PAssertedIdentity, CallerHeader::From]
+        );
+        assert!(london.run_id && london.contains("2001:db8::7".parse().unwrap()));
+        let number = london.numbering.read("02071838750").unwrap();
+        assert_eq!(number.as_str(), "+442071838750");
+        assert_eq!(
+            (&oslo.caller_id[..], oslo.run_id),
+            (&[CallerHeader::From][..], false)
+        );
+        assert_eq!(
+            oslo.numbering.read("21234567").unwrap().as_str(),
+            "+4721234567"
+        );
+        assert_eq!(trunks[2], Trunk::trusted(Config::default().sip_trusted));
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_trunk_is_said() {
+        let trunk = |lines: &str| {
+            format!("[[sip.trunk]]\nname = \"a\"\nnetworks = [\"192.0.2.1\"]\n{lines}")
+        };
+        for (file, expected) in [
+            (
+                "[[sip.trunk]]\nnetworks = [\"192.0.2.1\"]".to_owned(),
+                "name",
+            ),
+            (
+                "[[sip.trunk]]\nname = \"a b\"\nnetworks = [\"192.0.2.1\"]".to_owned(),
+                "a b",
+            ),
+            ("[[sip.trunk]]\nname = \"a\"".to_owned(), "networks"),
+            (
+                "[[sip.trunk]]\nname = \"a\"\nnetworks = []".to_owned(),
+                "networks",
+            ),
+            (
+                "[[sip.trunk]]\nname = \"a\"\nnetworks = [\"192.0.2.1/40\"]".to_owned(),
+                "192.0.2.1/40",
+            ),
+            (trunk("colour = 1"), "colour"),
+            (trunk("caller_id = \"from\""), "caller_id"),
+            (trunk("caller_id = []"), "caller_id"),
+            (trunk("caller_id = [\"to\"]"), "\"to\""),
+            (trunk("caller_id = [\"from\", \"From\"]"), "twice"),
+            (trunk("run_id = \"yes\""), "run_id"),
+            (trunk("default_country = \"44\""), "national_digits"),
+            (trunk("national_prefix = \"0\""), "default_country"),
+            (
+                trunk("default_country = \"44\"\nnational_digits = \"10-9\""),
+                "10 to 9",
+            ),
+            (
+                trunk("default_country = \"44\"\nnational_digits = \"ten\""),
+                "ten",
+            ),
+            (
+                trunk("default_country = \"44\"\nnational_digits = 20"),
+                "20",
+            ),
+            (
+                trunk("default_country = \"44\"\nnational_prefix = 0\nnational_digits = 10"),
+                "national_prefix",
+            ),
+            (trunk(&trunk("")), "name"),
+            ("[sip.trunk]\nname = \"a\"".to_owned(), "[[sip.trunk]]"),
+        ] {
+            let problems = load(&file, &[], &[]).unwrap_err();
+            assert_eq!(problems.len(), 1, "{file}: {problems:?}");
+            assert!(problems[0].contains("sip.trunk"), "{problems:?}");
+            assert!(problems[0].contains(expected), "{expected}: {problems:?}");
+        }
     }
 
     #[test]

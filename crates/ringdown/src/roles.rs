@@ -241,14 +241,7 @@ async fn testing_agent(
     let mut options = ringdown_testing_agent::Options::new(config.sip_listen, folder);
     options.advertised_ip = config.sip_advertised_ip;
     options.max_calls = config.max_calls;
-    options.trusted = config
-        .sip_trusted
-        .iter()
-        .map(|text| text.parse())
-        .collect::<Result<_, _>>()
-        .map_err(|error: ringdown_testing_agent::InvalidNetwork| {
-            Failure::usage(format!("failed to read sip.trusted: {error}"))
-        })?;
+    options.trunks = config.trunks();
     let voice = synthesizer(config).await?;
     let sink = Arc::new(Sink(running.artefacts.clone()));
     ringdown_testing_agent::Service::start(

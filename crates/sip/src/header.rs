@@ -1,5 +1,7 @@
 //! Reading and writing the header values that come from, or go to, strangers.
 
+use ringdown_domain::percent_decoded;
+
 /// Longest user part and header value we send.
 const MAX_VALUE: usize = 512;
 
@@ -17,7 +19,7 @@ pub(crate) fn user(value: &str) -> Option<String> {
         return None;
     };
     let user = user.split([';', ':']).next().unwrap_or_default();
-    let user = percent_decode(user);
+    let user = percent_decoded(user);
     (!user.is_empty()).then_some(user)
 }
 
@@ -36,6 +38,41 @@ pub(crate) fn uri(value: &str) -> &str {
     }
 }
 
+/// The addresses of a header that may have several, separated by commas (RFC 3261 section 7.3.1), each
+/// with its display name and parameters.
+pub(crate) fn addresses(value: &str) -> impl Iterator<Item = &str> {
+    let (mut quoted, mut escaped, mut bracketed) = (false, false, false);
+    value
+        .split(move |c| {
+            match c {
+                _ if escaped => escaped = false,
+                '\\' if quoted => escaped = true,
+                '"' if !bracketed => quoted = !quoted,
+                '<' if !quoted => bracketed = true,
+                '>' if !quoted => bracketed = false,
+                ',' => return !quoted && !bracketed,
+                _ => {}
+            }
+            false
+        })
+        .map(str::trim)
+        .filter(|address| !address.is_empty())
+}
+
+/// A parameter of the header's, not of the URI's, in one of its addresses.
+pub(crate) fn parameter<'a>(address: &'a str, name: &str) -> Option<&'a str> {
+    let after_name = skip_quoted(address.trim());
+    let parameters = match after_name.rsplit_once('>') {
+        Some((_, parameters)) => parameters,
+        None => after_name.split_once(';').map_or("", |(_, rest)| rest),
+    };
+    parameters.split(';').find_map(|parameter| {
+        let (known, value) = parameter.split_once('=')?;
+        let value = value.trim().trim_matches('"');
+        known.trim().eq_ignore_ascii_case(name).then_some(value)
+    })
+}
+
 /// The text after a leading quoted display name, or all of it.
 fn skip_quoted(value: &str) -> &str {
     let Some(rest) = value.strip_prefix('"') else {
@@ -51,33 +88,6 @@ fn skip_quoted(value: &str) -> &str {
         }
     }
     ""
-}
-
-fn percent_decode(text: &str) -> String {
-    if !text.contains('%') {
-        return text.to_owned();
-    }
-    let mut out = Vec::with_capacity(text.len());
-    let mut bytes = text.bytes();
-    while let Some(byte) = bytes.next() {
-        let mut ahead = bytes.clone();
-        let pair = (ahead.next(), ahead.next());
-        if let (b'%', (Some(high), Some(low))) = (byte, pair)
-            && let (Some(high), Some(low)) = (hex(high), hex(low))
-        {
-            out.push(high << 4 | low);
-            bytes = ahead;
-        } else {
-            out.push(byte);
-        }
-    }
-    String::from_utf8_lossy(&out).into_owned()
-}
-
-fn hex(byte: u8) -> Option<u8> {
-    char::from(byte)
-        .to_digit(16)
-        .and_then(|digit| u8::try_from(digit).ok())
 }
 
 /// A `Reason` value (RFC 3326): `SIP;cause=403;text="..."`. The text is escaped as a quoted string

@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::call::{Answered, Call};
+use crate::caller::{self, CallerField};
 use crate::dialog::{self, Phase, Renegotiation};
 use crate::endpoint::Inner;
 use crate::media::MediaOptions;
@@ -61,7 +62,8 @@ pub struct IncomingCall {
     source: SocketAddr,
     from_uri: String,
     from_user: Option<String>,
-    asserted_user: Option<String>,
+    callers: Vec<CallerField>,
+    to_uri: String,
     to_user: Option<String>,
     headers: Vec<(String, String)>,
     offer: Vec<u8>,
@@ -236,16 +238,19 @@ impl IncomingCall {
             .iter()
             .map(|header| (header.name().to_owned(), header.value().trim().to_owned()))
             .collect();
-        let asserted = headers
-            .iter()
-            .find(|(name, _)| name.eq_ignore_ascii_case("P-Asserted-Identity"));
+        let called = request.uri.to_string();
+        let (to_uri, to_user) = match header::user(&called) {
+            Some(user) => (called, Some(user)),
+            None => (header::uri(&to).to_owned(), header::user(&to)),
+        };
         Self {
             call_id: dialog.id().call_id.trim().to_owned(),
             source,
             from_uri: header::uri(&from).to_owned(),
             from_user: header::user(&from),
-            asserted_user: asserted.and_then(|(_, value)| header::user(value)),
-            to_user: header::user(&request.uri.to_string()).or_else(|| header::user(&to)),
+            callers: caller::fields(&headers),
+            to_uri,
+            to_user,
             headers,
             offer: request.body.clone(),
             dialog: dialog.clone(),
@@ -279,10 +284,17 @@ impl IncomingCall {
         self.from_user.as_deref()
     }
 
-    /// The user of the first P-Asserted-Identity (RFC 3325). Only as trustworthy as the trunk.
+    /// What the call says about its caller, in every header that may: each only as trustworthy as the
+    /// trunk. At most one From and three fields of any other header.
     #[must_use]
-    pub fn asserted_user(&self) -> Option<&str> {
-        self.asserted_user.as_deref()
+    pub fn callers(&self) -> &[CallerField] {
+        &self.callers
+    }
+
+    /// The called URI: that of the request, else, if it has no user, that of the To header.
+    #[must_use]
+    pub fn to_uri(&self) -> &str {
+        &self.to_uri
     }
 
     /// The called user: that of the request URI, else that of the To header.

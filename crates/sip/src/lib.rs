@@ -14,6 +14,7 @@
 //! (REFER is declined).
 
 mod call;
+mod caller;
 mod codec;
 mod dial;
 mod dialog;
@@ -30,6 +31,7 @@ mod session;
 mod wire;
 
 pub use call::{Call, Ended, EndedBy};
+pub use caller::{CallerAddress, CallerField};
 pub use codec::Codec;
 pub use dial::{Credentials, DialRequest};
 pub use endpoint::{Endpoint, EndpointOptions, EndpointStats};

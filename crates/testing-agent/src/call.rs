@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use ringdown_domain::attempt::Verdict;
 use ringdown_domain::call::EndedReason;
 use ringdown_domain::run::SCORING_DEADLINE;
-use ringdown_domain::{RunId, Team};
+use ringdown_domain::{CallerHeader, RunId, Team};
 use ringdown_proto::v1::call_fact::{Ended, Recorded, Turn};
 use ringdown_proto::v1::{CallScript, MatchReply, MatchRequest, MediaQuality};
 use ringdown_sip::{IncomingCall, MediaOptions, Rejection};
@@ -22,6 +22,7 @@ use crate::metrics::Outcome;
 use crate::prompts::Prompts;
 use crate::script::Plan;
 use crate::service::Context;
+use crate::trunk::{Trunk, cut};
 
 /// How long the platform may take to answer, each time it is asked.
 const MATCH_DEADLINE: Duration = Duration::from_secs(5);
@@ -48,8 +49,6 @@ const _: () = assert!(
 const DEFAULT_DURATION: Duration = Duration::from_secs(300);
 const LONGEST: Duration = Duration::from_secs(3_600);
 const DEFAULT_SILENCE: Duration = Duration::from_secs(30);
-/// Longest header value passed on to the platform, in characters.
-const MAX_VALUE: usize = 256;
 
 /// A place among the calls taken at once.
 pub(crate) struct Slot {
@@ -91,26 +90,38 @@ impl Taken {
     }
 }
 
-/// What the platform is told about a call.
-pub(crate) fn request(call: &IncomingCall, decided: Option<Verdict>) -> MatchRequest {
-    let cut = |text: &str| text.chars().take(MAX_VALUE).collect::<String>();
-    let from = call.asserted_user().or(call.from_user());
+/// What the platform is asked about a call of `trunk`.
+pub(crate) fn request(call: &IncomingCall, trunk: &Trunk) -> MatchRequest {
+    let caller = trunk.caller(call.callers());
+    let called = trunk.numbering.read(call.to_uri()).ok();
+    let presented = caller.presented;
     MatchRequest {
         call_id: ringdown_bus::new_event_id(),
         sip_call_id: cut(call.sip_call_id()),
-        from_raw: from.map(cut).unwrap_or_default(),
+        from_raw: caller.raw,
         to_raw: call.to_user().map(cut).unwrap_or_default(),
         source: call.source().to_string(),
         hinted_run: call
             .header("X-Run-Id")
+            .filter(|_| trunk.run_id)
             .and_then(|value| value.trim().parse().ok())
             .filter(|run| *run > 0)
             .unwrap_or_default(),
         received_at_us: ringdown_bus::now().as_micros(),
-        decided_verdict: decided
-            .map(|verdict| verdict.to_string())
-            .unwrap_or_default(),
-        given_up: false,
+        trunk: presented.trunk,
+        from_header: presented.header.map_or("", CallerHeader::as_str).to_owned(),
+        callers: presented.values.into_iter().map(Into::into).collect(),
+        from: Some(caller.number.map_or_else(String::new, String::from)),
+        to: Some(called.map_or_else(String::new, String::from)),
+        ..MatchRequest::default()
+    }
+}
+
+/// What the platform is told about a call that is refused without asking it.
+pub(crate) fn decided(request: MatchRequest, verdict: Verdict) -> MatchRequest {
+    MatchRequest {
+        decided_verdict: verdict.to_string(),
+        ..request
     }
 }
 
@@ -126,9 +137,13 @@ pub(crate) async fn refuse(call: IncomingCall, status: u16, reason_text: &str) {
 }
 
 /// Takes a call from a trusted source through everything.
-pub(crate) async fn serve(context: Arc<Context>, call: IncomingCall, slot: Slot) {
+pub(crate) async fn serve(
+    context: Arc<Context>,
+    call: IncomingCall,
+    request: MatchRequest,
+    slot: Slot,
+) {
     let arrived = Instant::now();
-    let request = request(&call, None);
     Span::current().record("call_id", &request.call_id);
     let reply = match ask(&context, &request).await {
         Ok(reply) => reply,
@@ -137,11 +152,8 @@ pub(crate) async fn serve(context: Arc<Context>, call: IncomingCall, slot: Slot)
             if let Some(times) = context.platform_absent.due() {
                 warn!(%error, times, "calls were refused because the platform did not answer");
             }
-            let entry = MatchRequest {
-                decided_verdict: Verdict::AtCapacity.to_string(),
-                given_up: true,
-                ..request
-            };
+            let mut entry = decided(request, Verdict::AtCapacity);
+            entry.given_up = true;
             context.ledger.report(entry);
             return refuse(call, 503, "the platform did not answer").await;
         }

@@ -6,7 +6,7 @@
 //!
 //! Contract:
 //! * The platform decides which run a call belongs to; nothing is answered without its word. Calls
-//!   from outside the trusted networks get no response at all, and calls beyond the capacity get
+//!   from outside every [`Trunk`] get no response at all, and calls beyond the capacity get
 //!   486; both are reported to the ledger at a bounded rate and always counted.
 //! * A matched call reports `answered`, `turn`s, `ended`, `recorded`, in this order, each with a
 //!   message id that makes publishing again harmless. A call that could not be answered reports
@@ -31,9 +31,11 @@ mod recording;
 pub mod script;
 mod seldom;
 mod service;
+mod trunk;
 
 pub use error::Error;
 pub use network::{InvalidNetwork, Network};
 pub use options::{Detector, Options};
 pub use recording::{RecordingSink, SinkError};
 pub use service::{Handle, Service};
+pub use trunk::Trunk;

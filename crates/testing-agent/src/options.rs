@@ -2,7 +2,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use crate::script::Timing;
-use crate::{Error, Network};
+use crate::{Error, Network, Trunk};
 
 /// How speech of the agent is told from silence.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -22,8 +22,9 @@ pub struct Options {
     pub listen: SocketAddr,
     /// The address callers reach this machine at, if it is not the one listened on.
     pub advertised_ip: Option<IpAddr>,
-    /// Networks that calls may come from; everyone else hears nothing.
-    pub trusted: Vec<Network>,
+    /// Where calls may come from; everyone else hears nothing. The first one whose networks hold the
+    /// address of a call is that call's.
+    pub trunks: Vec<Trunk>,
     /// Calls taken at once, from the INVITE to the end; at least 1. More are refused as busy.
     pub max_calls: usize,
     /// Folder for recordings in progress; created if missing. Several testing agents may share it.
@@ -40,7 +41,10 @@ impl Options {
         Self {
             listen,
             advertised_ip: None,
-            trusted: vec![Network::LOOPBACK_V4, Network::LOOPBACK_V6],
+            trunks: vec![Trunk::trusted(vec![
+                Network::LOOPBACK_V4,
+                Network::LOOPBACK_V6,
+            ])],
             max_calls: 2_000,
             folder: folder.into(),
             timing: Timing::default(),
@@ -54,7 +58,7 @@ impl Options {
                 "max_calls is 0; allow at least 1".to_owned(),
             ));
         }
-        if self.trusted.is_empty() {
+        if self.trunks.iter().all(|trunk| trunk.networks.is_empty()) {
             return Err(Error::Options(
                 "no network is trusted, so no call could be answered; list the trunk's networks"
                     .to_owned(),

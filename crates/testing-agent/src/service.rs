@@ -20,7 +20,7 @@ use crate::live::{Cancellations, Live};
 use crate::metrics::{Metrics, Outcome};
 use crate::recording::Workspace;
 use crate::seldom::Seldom;
-use crate::{Error, Options, RecordingSink};
+use crate::{Error, Options, RecordingSink, Trunk};
 
 const USER_AGENT: &str = concat!("ringdown/", env!("CARGO_PKG_VERSION"));
 /// Calls that may wait to be looked at; more are told 503 by the endpoint.
@@ -222,27 +222,25 @@ async fn accept(context: Arc<Context>, mut incoming: Incoming) {
 /// Decides what needs no platform. Never waits, so that no call waits for another.
 async fn admit(context: &Arc<Context>, call: IncomingCall) {
     let source = call.source();
-    if !context
-        .options
-        .trusted
-        .iter()
-        .any(|network| network.contains(source.ip()))
-    {
+    let mut trunks = context.options.trunks.iter();
+    let Some(trunk) = trunks.find(|trunk| trunk.contains(source.ip())) else {
         let verdict = Verdict::UntrustedSource;
         context.metrics.arrived(Outcome::Verdict(verdict));
         if context.ledger.may_report_untrusted() {
-            context.ledger.report(call::request(&call, Some(verdict)));
+            let entry = call::request(&call, &Trunk::trusted(Vec::new()));
+            context.ledger.report(call::decided(entry, verdict));
         }
         if let Some(times) = context.untrusted.due() {
             warn!(%source, times, "ignored calls from outside the trusted networks");
         }
         return call.ignore();
-    }
+    };
+    let request = call::request(&call, trunk);
     // Held while deciding, so that a drain that begins now waits for this call too.
     let _deciding = context.calls.token();
     if context.draining.is_cancelled() {
         context.metrics.arrived(Outcome::Draining);
-        let entry = call::request(&call, Some(Verdict::AtCapacity));
+        let entry = call::decided(request, Verdict::AtCapacity);
         context.ledger.report(entry);
         return call::refuse(call, 503, "draining").await;
     }
@@ -252,7 +250,7 @@ async fn admit(context: &Arc<Context>, call: IncomingCall) {
         context
             .metrics
             .arrived(Outcome::Verdict(Verdict::AtCapacity));
-        let entry = call::request(&call, Some(Verdict::AtCapacity));
+        let entry = call::decided(request, Verdict::AtCapacity);
         context.ledger.report(entry);
         return call::refuse(call, 486, "the testing agent is at capacity").await;
     };
@@ -267,6 +265,6 @@ async fn admit(context: &Arc<Context>, call: IncomingCall) {
         run_id = tracing::field::Empty,
         team = tracing::field::Empty,
     );
-    let serving = call::serve(Arc::clone(context), call, slot);
+    let serving = call::serve(Arc::clone(context), call, request, slot);
     context.calls.spawn(Box::pin(serving).instrument(span));
 }

@@ -198,6 +198,7 @@ mod tests {
                 response: None,
                 explanation: "the carrier refused".to_owned(),
                 route: String::new(),
+                presented: ringdown_domain::Presented::default(),
             },
         }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use ringdown_bus::{Delivery, Stream, Workers, WorkersOptions, now, subject};
 use ringdown_domain::call::EndedReason;
 use ringdown_domain::run::Event;
-use ringdown_domain::{E164, RunId};
+use ringdown_domain::{E164, Presented, RunId};
 use ringdown_proto::v1::envelope::Fact;
 use ringdown_proto::v1::{CallFact, DialFact, Envelope, ScoreFact, call_fact, dial_fact};
 use ringdown_store::{AttemptKind, Error as StoreError, NewAttempt, Run, RunPatch};
@@ -292,6 +292,7 @@ async fn dial(
         response: None,
         explanation,
         route: fact.route,
+        presented: Presented::default(),
     };
     engine.0.store.record_attempt(row).await?;
     if let Some(reason) = refused {

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use ringdown_bus::{MatchCall, MatchCalls, now};
 use ringdown_domain::attempt::Verdict;
 use ringdown_domain::matching::IncomingCall;
-use ringdown_domain::{CallId, E164, RunId};
+use ringdown_domain::{CallId, Presented, RunId};
 use ringdown_proto::v1::{CallScript, MatchReply, MatchRequest};
 use ringdown_store::{Arrival, AttemptKind, Matched, NewAttempt, Reject, Run};
 use tokio::sync::Semaphore;
@@ -80,14 +80,24 @@ fn clipped(request: &MatchRequest) -> MatchRequest {
     }
 }
 
+/// How the call was presented, no longer than can be kept.
+fn presented(request: &MatchRequest) -> Presented {
+    let mut presented = request.presented();
+    presented.trunk = clip(&presented.trunk, RAW);
+    for value in &mut presented.values {
+        value.value = clip(&value.value, RAW);
+    }
+    presented
+}
+
 async fn decide(engine: &Engine, request: &MatchRequest) -> Result<MatchReply, Error> {
     let request = &clipped(request);
-    let number = |raw: &str| E164::normalise(raw).map_err(|_| raw.to_owned());
     let call = IncomingCall {
         call: CallId(request.call_id.clone()),
-        from: number(&request.from_raw),
-        to: number(&request.to_raw),
+        from: request.caller(),
+        to: request.callee(),
         hint: (request.hinted_run > 0).then_some(RunId(request.hinted_run)),
+        presented: presented(request),
     };
     if let Some(verdict) = Verdict::parse(&request.decided_verdict) {
         return record(engine, request, call, verdict).await;
@@ -138,6 +148,7 @@ async fn record(
         response: sip_status,
         explanation: explanation.to_owned(),
         route: String::new(),
+        presented: call.presented,
     };
     let lost = engine.0.store.refuse_call(attempt, now()).await?;
     if let Some(transition) = lost {

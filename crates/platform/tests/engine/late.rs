@@ -6,7 +6,7 @@ use ringdown_bus::{Stream, WorkersOptions, now, subject};
 use ringdown_domain::call::EndedReason;
 use ringdown_domain::matching::IncomingCall;
 use ringdown_domain::run::{Event, Status};
-use ringdown_domain::{CallId, RunId, Timestamp};
+use ringdown_domain::{CallId, Presented, RunId, Timestamp};
 use ringdown_store::{Arrival, RunPatch, Store};
 
 use ringdown_proto::v1::MatchRequest;
@@ -20,6 +20,7 @@ async fn answer(db: &dyn Store, name: &str, then: Timestamp) -> RunId {
         from: Ok(number(CALLER)),
         to: Ok(number(NUMBER)),
         hint: None,
+        presented: Presented::default(),
     };
     let arrival = Arrival {
         attempt_id: name.to_owned(),

@@ -9,9 +9,11 @@ use axum::http::StatusCode;
 use ringdown_api as wire;
 use ringdown_bus::now;
 use ringdown_domain::RunId;
-use ringdown_store::Listing;
+use ringdown_store::{AttemptFilter, Listing, Page, Run};
+use serde_json::json;
 
 use crate::State;
+use crate::attempts;
 use crate::error::{Answer, Failure};
 use crate::operations::{Kind, Table};
 use crate::pages::{Asked, Id};
@@ -49,6 +51,10 @@ pub(crate) fn operations(table: &mut Table) {
         .get(ONE, read)
         .id("runs-v1-retrieve")
         .summary("Show a run")
+        .about(
+            "metadata.attempts has its calls and dials from the ledger, the newest 50, as \
+             /ringdown/v1/attempts/ shows them. Lists and runs/bulk have none.",
+        )
         .answers::<wire::Run>(200);
     table
         .put(ONE, review::change)
@@ -109,9 +115,33 @@ async fn list(
     ))
 }
 
+/// Attempts shown with a run: the newest.
+const ATTEMPTS: u32 = 50;
+
+/// Shows one run with its attempts. Many runs at once are shown without: their attempts would be a
+/// query for each request of every poller, and no version of a run says that it has a new one.
+async fn detail(state: &State, asked: &Asked, run: &Run) -> Answer<Json<wire::Run>> {
+    let filter = AttemptFilter {
+        run: Some(run.id),
+        ..AttemptFilter::default()
+    };
+    let page = Page {
+        number: 1,
+        size: ATTEMPTS,
+    };
+    let scope = asked.principal.scope;
+    let found = state.store().attempts(scope, filter, page).await?;
+    let mut shown = show(run, &asked.base);
+    let rows: Vec<_> = found.rows.into_iter().map(attempts::show).collect();
+    if let Some(metadata) = shown.metadata.as_object_mut() {
+        metadata.insert("attempts".to_owned(), json!(rows));
+    }
+    Ok(Json(shown))
+}
+
 async fn read(Extract(state): Extract<State>, Id(id): Id, asked: Asked) -> Answer<Json<wire::Run>> {
     let run = state.store().run(asked.principal.scope, RunId(id)).await?;
-    Ok(Json(show(&run, &asked.base)))
+    detail(&state, &asked, &run).await
 }
 
 async fn delete(Extract(state): Extract<State>, Id(id): Id, asked: Asked) -> Answer<StatusCode> {
@@ -130,7 +160,7 @@ async fn end_call(
         .engine
         .cancel_run(asked.principal.scope, RunId(id))
         .await?;
-    Ok(Json(show(&run, &asked.base)))
+    detail(&state, &asked, &run).await
 }
 
 async fn listen_url(

@@ -9,7 +9,7 @@ use ringdown_domain::RunId;
 use ringdown_store::{Extra, Run, RunPatch};
 use serde_json::{Value, json};
 
-use super::show::show;
+use super::detail;
 use crate::State;
 use crate::body::{Fields, MAX_TEXT};
 use crate::error::Answer;
@@ -116,5 +116,5 @@ pub(super) async fn change(
     };
     state.store().patch_run(id, patch, now()).await?;
     let run = state.store().run(scope, id).await?;
-    Ok(Json(show(&run, &asked.base)))
+    detail(&state, &asked, &run).await
 }

@@ -10,6 +10,7 @@
 
 mod agents;
 mod agents_v2;
+mod attempts;
 mod bad_input;
 mod bodies;
 mod bounds;

@@ -3,6 +3,7 @@
 use std::net::UdpSocket;
 use std::time::{Duration, Instant};
 
+use ringdown_domain::CallerHeader;
 use ringdown_sip::{DialError, EndedBy, Error, MediaOptions, PlaybackEnd, Rejection};
 
 use crate::support::*;
@@ -15,7 +16,9 @@ async fn the_callee_hangs_up_and_what_it_knew_was_right() {
         let call = incoming.next().await.unwrap();
         assert_eq!(call.from_user(), Some("+15550100"));
         assert_eq!(call.to_user(), Some("+15550199"));
-        assert_eq!(call.asserted_user(), None);
+        assert_eq!(call.callers().len(), 1);
+        assert_eq!(call.callers()[0].header, CallerHeader::From);
+        assert_eq!(call.callers()[0].addresses[0].user, "+15550100");
         assert_eq!(call.header("x-run-id"), Some("run-1"));
         assert_eq!(call.header("X-Absent"), None);
         assert_eq!(call.source(), caller.local_addr());

@@ -1,8 +1,8 @@
 use async_trait::async_trait;
-use ringdown_domain::{RunId, Timestamp};
+use ringdown_domain::{CallerHeader, Presented, RunId, Timestamp};
 
 use super::Database;
-use super::rows::{Count, corrupt, page, parsed_option};
+use super::rows::{Count, corrupt, from_json, page, parsed_option, to_json};
 use super::transitions::load;
 use crate::sql::{Row, Session, sql};
 use crate::{
@@ -15,6 +15,7 @@ const MAX_EVIDENCE: i64 = 100;
 fn attempt(row: &Row) -> Result<Attempt> {
     let kind: String = row.get("kind")?;
     let response: Option<i64> = row.get("response")?;
+    let header: String = row.get("from_header")?;
     Ok(Attempt {
         id: row.get("id")?,
         row: NewAttempt {
@@ -35,6 +36,11 @@ fn attempt(row: &Row) -> Result<Attempt> {
             response: response.and_then(|status| u16::try_from(status).ok()),
             explanation: row.get("explanation")?,
             route: row.get("route")?,
+            presented: Presented {
+                trunk: row.get("trunk")?,
+                header: CallerHeader::parse(&header),
+                values: from_json("attempt", row.get("caller_headers")?)?,
+            },
         },
     })
 }
@@ -57,9 +63,10 @@ macro_rules! stage {
 pub(super) async fn insert(on: &mut Session, row: &NewAttempt) -> Result<()> {
     sql(concat!(
         "INSERT INTO attempts (kind, attempt_id, at, verdict, org_id, run_id, nearest, from_raw, \
-         from_number, to_raw, to_number, source, sip_call_id, response, explanation, route) \
+         from_number, to_raw, to_number, source, sip_call_id, response, explanation, route, trunk, \
+         from_header, caller_headers) \
          VALUES ($1, $2, $3, $4, \
-         COALESCE($5, (SELECT org_id FROM phone_numbers WHERE number = $11)), $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) \
+         COALESCE($5, (SELECT org_id FROM phone_numbers WHERE number = $11)), $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19) \
          ON CONFLICT (kind, attempt_id) DO UPDATE SET verdict = excluded.verdict, \
          run_id = excluded.run_id, nearest = excluded.nearest, response = excluded.response, \
          sip_call_id = excluded.sip_call_id, explanation = excluded.explanation \
@@ -84,6 +91,9 @@ pub(super) async fn insert(on: &mut Session, row: &NewAttempt) -> Result<()> {
     .bind(row.response)
     .bind(&row.explanation)
     .bind(&row.route)
+    .bind(&row.presented.trunk)
+    .bind(row.presented.header.map_or("", CallerHeader::as_str))
+    .bind(to_json("attempt", &row.presented.values)?)
     .run(on)
     .await?;
     Ok(())

@@ -293,5 +293,6 @@ fn ledger_row(
         response,
         explanation: judgement.explanation.clone(),
         route: String::new(),
+        presented: call.presented.clone(),
     }
 }

@@ -1,5 +1,5 @@
 use ringdown_domain::attempt::Verdict;
-use ringdown_domain::{E164, OrganisationId, RunId, Timestamp};
+use ringdown_domain::{E164, OrganisationId, Presented, RunId, Timestamp};
 
 /// How a call arrived, for the ledger.
 #[derive(Clone, Debug)]
@@ -77,6 +77,8 @@ pub struct NewAttempt {
     pub explanation: String,
     /// The dialer route, for dials.
     pub route: String,
+    /// Which trunk brought the call and what it said about its caller; empty for dials.
+    pub presented: Presented,
 }
 
 /// A row of the ledger.

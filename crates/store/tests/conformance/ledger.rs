@@ -1,8 +1,8 @@
 use ringdown_domain::attempt::Verdict;
-use ringdown_domain::{OrganisationId, RunId};
+use ringdown_domain::{CallerHeader, CallerValue, OrganisationId, Presented, RunId};
 use ringdown_store::{AttemptFilter, AttemptKind, NewAttempt};
 
-use super::{Db, PAGE, at, team};
+use super::{Db, PAGE, arrival, at, team};
 
 fn attempt(id: &str, kind: AttemptKind, verdict: &str) -> NewAttempt {
     NewAttempt {
@@ -22,6 +22,7 @@ fn attempt(id: &str, kind: AttemptKind, verdict: &str) -> NewAttempt {
         response: Some(486),
         explanation: "busy".to_owned(),
         route: "route".to_owned(),
+        presented: Presented::default(),
     }
 }
 
@@ -55,6 +56,48 @@ pub async fn an_attempt_written_twice_is_one_row(db: Db) {
     assert_eq!(rows.rows[0].verdict(), Some(Verdict::AtCapacity));
     assert_eq!(rows.rows[0].row.to_raw, "garbage");
     assert_eq!(rows.rows[0].row.response, Some(486));
+}
+
+/// The trunk, the header that counted and all that was said about the caller are kept as they were.
+pub async fn how_a_call_was_presented_is_kept(db: Db) {
+    let team = team(&db, "team").await;
+    let value = |header, value: &str, number: Option<&str>| CallerValue {
+        header,
+        value: value.to_owned(),
+        number: number.map(|number| number.parse().unwrap()),
+    };
+    let presented = Presented {
+        trunk: "berlin".to_owned(),
+        header: Some(CallerHeader::PAssertedIdentity),
+        values: vec![
+            value(CallerHeader::From, "\"\u{e4}\" <sip:anonymous@x>", None),
+            value(
+                CallerHeader::PAssertedIdentity,
+                "<tel:030123456>",
+                Some("+4930123456"),
+            ),
+        ],
+    };
+    let (mut call, arrived) = arrival("call", "030123456", team.number.number.as_str());
+    call.presented = presented.clone();
+    db.match_call(call, arrived, at(1)).await.unwrap();
+    let mut refused = attempt("refused", AttemptKind::Invite, "at_capacity");
+    refused.to = Some(team.number.number.clone());
+    refused.presented = presented.clone();
+    db.refuse_call(refused, at(2)).await.unwrap();
+    let dial = owned(
+        attempt("dial", AttemptKind::Dial, "placed"),
+        team.org.id,
+        None,
+    );
+    db.record_attempt(dial).await.unwrap();
+    let rows = db
+        .attempts(team.scope(), AttemptFilter::default(), PAGE)
+        .await
+        .unwrap()
+        .rows;
+    let kept: Vec<&Presented> = rows.iter().map(|row| &row.row.presented).collect();
+    assert_eq!(kept, [&Presented::default(), &presented, &presented]);
 }
 
 pub async fn attempts_are_filtered(db: Db) {

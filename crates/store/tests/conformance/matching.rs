@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use ringdown_domain::Presented;
 use ringdown_domain::attempt::Verdict;
 use ringdown_domain::run::{State, Status};
 use ringdown_store::{AttemptFilter, AttemptKind, NewAttempt, Reject};
@@ -70,6 +71,7 @@ fn refused(name: &str) -> NewAttempt {
         response: Some(503),
         explanation: "refused".to_owned(),
         route: String::new(),
+        presented: Presented::default(),
     }
 }
 

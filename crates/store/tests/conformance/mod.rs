@@ -29,7 +29,9 @@ use std::time::Duration;
 use ringdown_domain::call::EndedReason;
 use ringdown_domain::matching::IncomingCall;
 use ringdown_domain::run::Event;
-use ringdown_domain::{CallId, E164, OrganisationId, ProjectId, RunId, Timestamp};
+use ringdown_domain::{
+    CallId, E164, Numbering, OrganisationId, Presented, ProjectId, RunId, Timestamp,
+};
 use ringdown_store::{
     Agent, Announcement, Arrival, Batch, Entered, Error, Extra, Matched, NewAgent, NewBatch,
     NewOrganisation, NewPhoneNumber, NewRun, NewScenario, NewTemplate, Organisation, Page,
@@ -259,9 +261,10 @@ impl Team {
 pub fn arrival(name: &str, from: &str, to: &str) -> (IncomingCall, Arrival) {
     let call = IncomingCall {
         call: CallId(name.to_owned()),
-        from: E164::normalise(from).map_err(|_| from.to_owned()),
+        from: Numbering::default().read(from),
         to: E164::normalise(to).map_err(|_| to.to_owned()),
         hint: None,
+        presented: Presented::default(),
     };
     let arrival = Arrival {
         attempt_id: name.to_owned(),

@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ringdown_domain::attempt::Verdict;
+use ringdown_domain::{CallerHeader, Numbering};
 use ringdown_proto::v1::MatchReply;
 use ringdown_sip::DialError;
+use ringdown_testing_agent::{Network, Trunk};
 
 use crate::support::{Setup, converse, matched, script, soon};
 
@@ -91,6 +93,69 @@ async fn the_platform_is_told_what_arrived_and_an_odd_status_becomes_the_verdict
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn only_the_headers_of_a_trunk_count_and_its_numbers_are_read_as_it_writes_them() {
+    let setup = Setup {
+        adjust: |options| {
+            let mut asserting = Trunk::new("london", vec![Network::LOOPBACK_V4]);
+            asserting.caller_id = vec![CallerHeader::PAssertedIdentity];
+            asserting.numbering = Numbering::national("44", "0", 9..=10).unwrap();
+            // The first one that has the address is the call's.
+            options.trunks.insert(0, asserting);
+        },
+        ..Setup::answering(|_| Some(refusal(Verdict::CallerIdMissing, 403)))
+    };
+    let mut world = setup.start().await;
+    let mut request = world.dial_request();
+    request.to = "02079460199".to_owned();
+    request.headers = vec![
+        ("X-Run-Id".to_owned(), "42".to_owned()),
+        (
+            "P-Asserted-Identity".to_owned(),
+            "\"A, B\" <sip:anonymous@anonymous.invalid>, <tel:020-7946-0100;ext=7>".to_owned(),
+        ),
+    ];
+    assert_refused(world.dial_with(request.clone()).await, 403, "missing");
+    let asked = world.request().await;
+    assert_eq!((asked.trunk.as_str(), asked.hinted_run), ("london", 0));
+    assert_eq!(asked.from_header, "p-asserted-identity");
+    assert_eq!(asked.from_raw, "020-7946-0100");
+    assert_eq!(asked.from.as_deref(), Some("+442079460100"));
+    assert_eq!(asked.to.as_deref(), Some("+442079460199"));
+    let callers: Vec<(&str, &str)> = asked
+        .callers
+        .iter()
+        .map(|caller| (caller.header.as_str(), caller.number.as_str()))
+        .collect();
+    assert_eq!(
+        callers,
+        [
+            ("from", "+15550100"),
+            ("p-asserted-identity", "+442079460100")
+        ]
+    );
+    assert!(
+        asked.callers[1]
+            .value
+            .starts_with("\"A, B\" <sip:anonymous")
+    );
+
+    // A number in a header that does not count is no caller ID.
+    request.headers = vec![(
+        "Remote-Party-ID".to_owned(),
+        "<sip:+442079460100@host>;party=calling;screen=yes".to_owned(),
+    )];
+    assert_refused(world.dial_with(request).await, 403, "missing");
+    let asked = world.request().await;
+    assert_eq!(
+        (asked.from_raw.as_str(), asked.from.as_deref()),
+        ("", Some(""))
+    );
+    assert_eq!(asked.from_header, "");
+    assert_eq!(asked.callers.len(), 2);
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_silent_refusal_lets_the_caller_hear_nothing() {
     let world = Setup::answering(|_| Some(refusal(Verdict::CallerIdMismatch, 0)))
         .start()
@@ -150,7 +215,9 @@ async fn a_call_beyond_the_capacity_is_refused_and_reported() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_untrusted_source_hears_nothing_and_a_flood_of_it_is_reported_seldom() {
     let setup = Setup {
-        adjust: |options| options.trusted = vec!["203.0.113.0/24".parse().unwrap()],
+        adjust: |options| {
+            options.trunks = vec![Trunk::trusted(vec!["203.0.113.0/24".parse().unwrap()])];
+        },
         ..Setup::default()
     };
     let mut world = setup.start().await;
