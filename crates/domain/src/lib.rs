@@ -21,7 +21,8 @@ mod time;
 
 pub use e164::{E164, InvalidNumber};
 pub use ids::{
-    AgentId, CallId, CronJobId, FolderId, InvalidTeam, KeyId, OrganisationId, PersonalityId,
-    PhoneNumberId, ProjectId, ResultId, RunId, ScenarioId, Team, TestProfileId, WebhookEventId,
+    AgentId, CallId, CronJobId, FolderId, HolderId, InvalidHolder, InvalidTeam, KeyId,
+    OrganisationId, PersonalityId, PhoneNumberId, ProjectId, ResultId, RunId, ScenarioId, Team,
+    TestProfileId, WebhookEventId,
 };
 pub use time::Timestamp;

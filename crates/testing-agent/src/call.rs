@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use ringdown_domain::attempt::Verdict;
 use ringdown_domain::call::EndedReason;
-use ringdown_domain::run::SCORING_DEADLINE;
+use ringdown_domain::run::{SCORING_DEADLINE, SCORING_TIME};
 use ringdown_domain::{RunId, Team};
 use ringdown_proto::v1::call_fact::{Ended, Recorded, Turn};
 use ringdown_proto::v1::{CallScript, MatchReply, MatchRequest, MediaQuality};
@@ -37,9 +37,6 @@ const RECORDING_DEADLINE: Duration = Duration::from_secs(5);
 const STORE_DEADLINE: Duration = Duration::from_secs(30);
 const STORE_TRIES: u32 = 3;
 const STORE_PAUSE: Duration = Duration::from_millis(500);
-/// What is left for scoring, or for saying why there is nothing to score, before the run fails for want
-/// of a score.
-const SCORING_TIME: Duration = Duration::from_secs(60);
 const _: () = assert!(
     STORE_DEADLINE.saturating_mul(STORE_TRIES).as_secs() + SCORING_TIME.as_secs()
         <= SCORING_DEADLINE.as_secs()
@@ -92,7 +89,11 @@ impl Taken {
 }
 
 /// What the platform is told about a call.
-pub(crate) fn request(call: &IncomingCall, decided: Option<Verdict>) -> MatchRequest {
+pub(crate) fn request(
+    context: &Context,
+    call: &IncomingCall,
+    decided: Option<Verdict>,
+) -> MatchRequest {
     let cut = |text: &str| text.chars().take(MAX_VALUE).collect::<String>();
     let from = call.asserted_user().or(call.from_user());
     MatchRequest {
@@ -111,6 +112,7 @@ pub(crate) fn request(call: &IncomingCall, decided: Option<Verdict>) -> MatchReq
             .map(|verdict| verdict.to_string())
             .unwrap_or_default(),
         given_up: false,
+        holder: context.holder.to_string(),
     }
 }
 
@@ -128,7 +130,7 @@ pub(crate) async fn refuse(call: IncomingCall, status: u16, reason_text: &str) {
 /// Takes a call from a trusted source through everything.
 pub(crate) async fn serve(context: Arc<Context>, call: IncomingCall, slot: Slot) {
     let arrived = Instant::now();
-    let request = request(&call, None);
+    let request = request(&context, &call, None);
     Span::current().record("call_id", &request.call_id);
     let reply = match ask(&context, &request).await {
         Ok(reply) => reply,
@@ -215,7 +217,7 @@ async fn take(context: &Arc<Context>, call: IncomingCall, matched: Matched, slot
     );
     let entry = context.live.enter(&about.team, about.run);
     let orders = Orders {
-        cancelled: entry.token().clone(),
+        over: entry.tokens().clone(),
         drained: context.hang_up.clone(),
     };
     let taken = Box::pin(talk(context, call, &matched, &mut facts, &orders)).await;
@@ -338,7 +340,8 @@ impl Obstacle {
 /// Waits for an order to stop.
 async fn stopped(orders: &Orders) -> Obstacle {
     let (reason, status, why) = tokio::select! {
-        () = orders.cancelled.cancelled() => (EndedReason::CancelledByUser, 480, "the run was cancelled"),
+        () = orders.over.cancelled.cancelled() => (EndedReason::CancelledByUser, 480, "the run was cancelled"),
+        () = orders.over.lost.cancelled() => (EndedReason::TestingAgentLost, 480, "the run is over"),
         () = orders.drained.cancelled() => (EndedReason::TestingAgentDrained, 503, "draining"),
     };
     Obstacle {

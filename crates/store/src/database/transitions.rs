@@ -2,16 +2,19 @@ use async_trait::async_trait;
 use ringdown_domain::call::EndedReason;
 use ringdown_domain::matching::IncomingCall;
 use ringdown_domain::run::{Event, State, Status};
-use ringdown_domain::{OrganisationId, ResultId, RunId, Timestamp};
+use ringdown_domain::{HolderId, OrganisationId, ResultId, RunId, Timestamp};
 
 use super::counts::{Change, follow};
-use super::rows::{RUN, RUN_FROM, in_state, millis, not_found, run, to_json, within};
+use super::rows::{RUN, RUN_FROM, in_state, millis, not_found, parsed, run, to_json, within};
 use super::{Database, matching, queue, webhooks};
-use crate::sql::{Session, sql};
+use crate::sql::{Row, Session, sql};
 use crate::{
     Arrival, Matched, NewAttempt, QueueEntry, Result, Run, RunPatch, Scope, Transition,
     Transitions, WebhookKind,
 };
+
+/// Runs that a testing agent still has something to report of; the condition of their index.
+const HELD: &str = "r.holder IS NOT NULL AND r.status IN ('in_progress', 'evaluating')";
 
 /// Reads a run.
 pub(super) async fn load(on: &mut Session, id: RunId) -> Result<Run> {
@@ -92,7 +95,7 @@ async fn write(on: &mut Session, run: &Run) -> Result<()> {
         "UPDATE runs SET seq = $1, version = $2, status = $3, opens_at = $4, closes_at = $5, \
          call_id = $6, deadline_at = $7, executed_at = $8, reason = $9, success = $10, \
          updated_at = $11, duration_ms = $12, ended_reason = $13, recording = $14, score = $15, \
-         notes = $16 WHERE id = $17",
+         notes = $16, holder = $17 WHERE id = $18",
     )
     .bind(i64::try_from(run.seq).unwrap_or(i64::MAX))
     .bind(i64::try_from(run.version).unwrap_or(i64::MAX))
@@ -115,6 +118,7 @@ async fn write(on: &mut Session, run: &Run) -> Result<()> {
             .transpose()?,
     )
     .bind(notes.map(|notes| to_json("run", notes)).transpose()?)
+    .bind(run.holder.as_ref().map(HolderId::as_str))
     .bind(run.id.0)
     .run(on)
     .await?;
@@ -297,6 +301,30 @@ impl Transitions for Database {
                 .await?
                 .first()?;
         Ok(at.map(Timestamp::from_micros))
+    }
+
+    async fn holders(&self) -> Result<Vec<HolderId>> {
+        let mut query = sql("SELECT DISTINCT holder FROM runs r WHERE ");
+        query.push(HELD);
+        let rows = query.all(&mut self.read().await?).await?;
+        let holder = |row: &Row| parsed("run", row.get("holder")?);
+        rows.iter().map(holder).collect()
+    }
+
+    async fn held_by(
+        &self,
+        holder: &HolderId,
+        after: Option<RunId>,
+        limit: u32,
+    ) -> Result<Vec<Run>> {
+        let mut query = sql("SELECT ");
+        query.push(RUN).push(RUN_FROM).push(" WHERE ").push(HELD);
+        query.push(" AND r.holder = ").push_bind(holder.as_str());
+        query.push(" AND r.id > ");
+        query.push_bind(after.map_or(i64::MIN, |run| run.0));
+        query.push(" ORDER BY r.id LIMIT ").push_bind(limit);
+        let rows = query.all(&mut self.read().await?).await?;
+        rows.iter().map(run).collect()
     }
 
     async fn run_unscoped(&self, id: RunId) -> Result<Run> {
