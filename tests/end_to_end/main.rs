@@ -12,6 +12,7 @@ mod demo;
 mod dialing;
 mod generated;
 mod interface;
+mod leases;
 mod lifecycle;
 mod limits;
 mod remote;

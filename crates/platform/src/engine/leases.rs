@@ -116,12 +116,10 @@ impl Roll {
 }
 
 pub(super) struct Service {
-    engine: Engine,
     own: Lease,
     heartbeats: Heartbeats,
     roll: Roll,
-    /// Runs of lost holders that wait for a report in the stream to be applied, or for their score.
-    reported: HashSet<(RunId, Status)>,
+    ender: Ender,
 }
 
 impl Service {
@@ -129,68 +127,99 @@ impl Service {
         let (bus, times) = (&engine.0.bus, engine.0.leases);
         let heartbeats = bus.heartbeats().await?;
         Ok(Self {
-            engine: engine.clone(),
             own: bus.lease("platform", times)?,
             heartbeats,
             roll: Roll::new(times),
-            reported: HashSet::new(),
+            ender: Ender {
+                engine: engine.clone(),
+                lease: times.lease(),
+                reported: HashSet::new(),
+            },
         })
     }
 
     /// Ends runs until `stop`.
-    pub(super) async fn run(mut self, stop: CancellationToken) {
-        let mut looks = tokio::time::interval(self.roll.times.beat());
+    pub(super) async fn run(self, stop: CancellationToken) {
+        let Self {
+            own,
+            mut heartbeats,
+            mut roll,
+            mut ender,
+        } = self;
+        let mut looks = tokio::time::interval(roll.times.beat());
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            tokio::select! {
-                // What was heard is known before anybody is judged.
-                biased;
-                () = stop.cancelled() => return,
-                heard = self.heartbeats.next() => match heard {
-                    Some(heard) => self.hear(heard),
-                    // The connection was closed for good.
-                    None => return,
-                },
-                _ = looks.tick() => {
-                    match stop.run_until_cancelled(self.judge()).await {
-                        Some(Ok(())) => {}
-                        Some(Err(error)) => {
-                            warn!(%error, "cannot end the runs of lost testing agents, will try again");
-                        }
-                        None => return,
-                    }
+            // Ending many runs takes a while, in which the others still have to be heard.
+            let lost = async {
+                looks.tick().await;
+                ender.engine.0.store.holders().await
+            };
+            let heard = hear_during(lost, &mut heartbeats, &mut roll, own.holder());
+            let lost = match stop.run_until_cancelled(heard).await {
+                Some(Some(Ok(holders))) => roll.lost(holders, Instant::now()),
+                Some(Some(Err(error))) => {
+                    warn!(%error, "cannot see who holds calls, will try again");
+                    continue;
                 }
+                Some(None) | None => return,
+            };
+            let ending = ender.end_all(lost);
+            let heard = hear_during(ending, &mut heartbeats, &mut roll, own.holder());
+            match stop.run_until_cancelled(heard).await {
+                Some(Some(Ok(()))) => {}
+                Some(Some(Err(error))) => {
+                    warn!(%error, "cannot end the runs of lost testing agents, will try again");
+                }
+                Some(None) | None => return,
             }
         }
     }
+}
 
-    fn hear(&mut self, heard: Heard) {
-        let now = Instant::now();
-        match heard {
-            Heard::Alive(holder) if &holder == self.own.holder() => self.roll.hears_itself(now),
-            heard => self.roll.hears(heard, now),
+/// Works, and writes down meanwhile who is heard. `None` if the connection was closed for good.
+async fn hear_during<T>(
+    work: impl Future<Output = T>,
+    heartbeats: &mut Heartbeats,
+    roll: &mut Roll,
+    own: &HolderId,
+) -> Option<T> {
+    let mut work = std::pin::pin!(work);
+    loop {
+        tokio::select! {
+            // What was heard is known before anybody is judged.
+            biased;
+            heard = heartbeats.next() => match heard? {
+                Heard::Alive(holder) if &holder == own => roll.hears_itself(Instant::now()),
+                heard => roll.hears(heard, Instant::now()),
+            },
+            done = &mut work => return Some(done),
         }
     }
+}
 
-    async fn judge(&mut self) -> Result<(), Error> {
-        let holders = self.engine.0.store.holders().await?;
-        let lost = self.roll.lost(holders, Instant::now());
-        if lost.is_empty() {
-            self.reported.clear();
-        }
+/// Ends the runs of those who are lost.
+struct Ender {
+    engine: Engine,
+    lease: Duration,
+    /// Runs of lost holders that wait for a report in the stream to be applied, or for their score.
+    reported: HashSet<(RunId, Status)>,
+}
+
+impl Ender {
+    async fn end_all(&mut self, lost: Vec<(HolderId, Lost)>) -> Result<(), Error> {
         // Without the bus nobody can be asked what was reported.
-        if !self.engine.0.bus.is_connected() {
+        if !lost.is_empty() && !self.engine.0.bus.is_connected() {
             return Ok(());
         }
         let mut reported = HashSet::new();
         for (holder, how) in lost {
-            self.end_all(&holder, how, &mut reported).await?;
+            self.end_held(&holder, how, &mut reported).await?;
         }
         self.reported = reported;
         Ok(())
     }
 
-    async fn end_all(
+    async fn end_held(
         &self,
         holder: &HolderId,
         how: Lost,
@@ -239,7 +268,7 @@ impl Service {
         let live = run.status() == Status::InProgress;
         let event = Event::AgentLost {
             call,
-            reason: reason(holder, how, live, self.roll.times.lease()),
+            reason: reason(holder, how, live, self.lease),
         };
         let patch = RunPatch {
             ended_reason: live.then_some(EndedReason::TestingAgentLost),
