@@ -98,23 +98,21 @@ proptest! {
 }
 
 #[test]
-fn a_live_call_is_hung_up_when_its_run_is_cancelled() {
+fn a_live_call_is_hung_up_when_its_run_ends_before_it_did() {
     let state = State::InProgress {
         call: CallId("a".into()),
         deadline: Timestamp::from_micros(1),
     };
-    let (_, effects) = state
-        .apply(
-            Event::Cancelled {
-                reason: "user".into(),
-            },
-            Timestamp::from_micros(0),
-        )
-        .unwrap();
-    assert_eq!(
-        effects,
-        [Effect::SlotFreed, Effect::HangUp(CallId("a".into()))]
-    );
+    let cancelled = Event::Cancelled {
+        reason: "user".into(),
+    };
+    for event in [cancelled, Event::DeadlinePassed, lost("a")] {
+        let (_, effects) = state.apply(event, Timestamp::from_micros(1)).unwrap();
+        assert_eq!(
+            effects,
+            [Effect::SlotFreed, Effect::HangUp(CallId("a".into()))]
+        );
+    }
 }
 
 #[test]

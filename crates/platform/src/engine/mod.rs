@@ -265,7 +265,7 @@ impl Engine {
         for effect in &transition.effects {
             match effect {
                 Effect::SlotFreed => self.schedule_admission(run.org),
-                // The testing agent hears the `cancelled` transition on the bus and hangs up.
+                // The testing agent hears on the bus that the run is over, and hangs up.
                 Effect::HangUp(call) => debug!(run = %run.id, %call, "call has to be hung up"),
             }
         }
