@@ -1,6 +1,7 @@
 //! A dialer that is killed dials nothing twice, and the run says what happened.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use ringdown_bus::Stream;
 use ringdown_domain::dial::Stage;
@@ -98,6 +99,13 @@ impl Calls {
     }
 }
 
+/// Asserts that a dialer killed then was noticed within the stated time, and what a loaded machine may add.
+fn noticed(killed: Instant) {
+    let took = killed.elapsed();
+    println!("noticed {took:?} after the kill");
+    assert!(took < Duration::from_secs(15 + 5), "{took:?}");
+}
+
 /// The steps of the only dial attempt, until it is closed.
 async fn dial_steps(url: &str) -> Vec<Step> {
     let mut facts = Facts::open(url, Stream::Dials).await;
@@ -126,11 +134,13 @@ async fn a_dialer_killed_after_it_dialed_does_not_make_another_dial_again() {
 
     let (called, caller) = calls.next().await;
     first.signal(Signal::KILL);
+    let killed = Instant::now();
     first.ended().await;
     let second = dialer(&folder.path().join("second"), &nats, &calls.route).await;
 
     assert_eq!(called, run);
     let steps = dial_steps(&nats).await;
+    noticed(killed);
     let Some(Step::Settled(settled)) = steps.last() else {
         panic!("{steps:?}");
     };
@@ -166,10 +176,12 @@ async fn a_dialer_killed_between_claim_and_dial_leaves_a_run_that_is_never_diale
         .await
         .unwrap();
     first.signal(Signal::KILL);
+    let killed = Instant::now();
     first.ended().await;
     let second = dialer(&folder.path().join("second"), &nats, &calls.route).await;
 
     let steps = dial_steps(&nats).await;
+    noticed(killed);
     assert!(matches!(steps.first(), Some(Step::Claimed(_))), "{steps:?}");
     assert!(
         matches!(steps.get(1), Some(Step::Intended(step)) if step.fence),

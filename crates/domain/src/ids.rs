@@ -64,62 +64,80 @@ impl fmt::Display for CallId {
     }
 }
 
-/// The tenant as it stands in bus subjects: an organisation's slug, or the name given to a remote
-/// service. 1 to 32 characters of `a-z`, `0-9` and `-`, starting with a letter or digit, so that it
-/// is always exactly one subject token.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct Team(String);
+macro_rules! subject_token {
+    ($($(#[$doc:meta])* $name:ident, $what:literal of at most $longest:literal, else $(#[$why:meta])* $invalid:ident;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(String);
 
-/// Why a text is no team name.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "read team name {0:?}: use 1 to 32 characters of a-z, 0-9 and '-', starting with a letter or digit"
-)]
-pub struct InvalidTeam(pub String);
+        $(#[$why])*
+        #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+        #[error(
+            "read {what} {0:?}: use 1 to {longest} characters of a-z, 0-9 and '-', starting with a letter or digit",
+            what = $what,
+            longest = $longest
+        )]
+        pub struct $invalid(pub String);
 
-impl Team {
-    /// The name as a subject token.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl FromStr for Team {
-    type Err = InvalidTeam;
-
-    fn from_str(text: &str) -> Result<Self, InvalidTeam> {
-        let valid = (1..=32).contains(&text.len())
-            && !text.starts_with('-')
-            && text
-                .bytes()
-                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-        if valid {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(InvalidTeam(text.chars().take(64).collect()))
+        impl $name {
+            /// The name as a subject token.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
         }
-    }
+
+        impl FromStr for $name {
+            type Err = $invalid;
+
+            fn from_str(text: &str) -> Result<Self, $invalid> {
+                let valid = (1..=$longest).contains(&text.len())
+                    && !text.starts_with('-')
+                    && text
+                        .bytes()
+                        .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+                if valid {
+                    Ok(Self(text.to_owned()))
+                } else {
+                    Err($invalid(text.chars().take(64).collect()))
+                }
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = $invalid;
+
+            fn try_from(text: String) -> Result<Self, $invalid> {
+                text.parse()
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(name: $name) -> Self {
+                name.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    )*};
 }
 
-impl TryFrom<String> for Team {
-    type Error = InvalidTeam;
-
-    fn try_from(text: String) -> Result<Self, InvalidTeam> {
-        text.parse()
-    }
-}
-
-impl From<Team> for String {
-    fn from(team: Team) -> Self {
-        team.0
-    }
-}
-
-impl fmt::Display for Team {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
+subject_token! {
+    /// The tenant as it stands in bus subjects: an organisation's slug, or the name given to a remote
+    /// service. 1 to 32 characters of `a-z`, `0-9` and `-`, starting with a letter or digit, so that it
+    /// is always exactly one subject token.
+    Team, "team name" of at most 32, else
+    /// Why a text is no team name.
+    InvalidTeam;
+    /// One instance of a service, which holds what it works on for as long as it is heard: another one
+    /// after a restart. 1 to 64 characters like a [`Team`]'s.
+    HolderId, "instance name" of at most 64, else
+    /// Why a text names no instance.
+    InvalidHolder;
 }
 
 #[cfg(test)]
@@ -134,5 +152,7 @@ mod tests {
         for bad in ["", "-a", "A", "a.b", "a b", "*", ">", "ü", &"x".repeat(33)] {
             assert!(bad.parse::<Team>().is_err(), "{bad:?}");
         }
+        assert!("x".repeat(64).parse::<HolderId>().is_ok());
+        assert!("x".repeat(65).parse::<HolderId>().is_err());
     }
 }

@@ -24,8 +24,9 @@ mod time;
 pub use caller::{CallerHeader, CallerValue, InvalidCallerHeader, Presented};
 pub use e164::{E164, InvalidNumber};
 pub use ids::{
-    AgentId, CallId, CronJobId, FolderId, InvalidTeam, KeyId, OrganisationId, PersonalityId,
-    PhoneNumberId, ProjectId, ResultId, RunId, ScenarioId, Team, TestProfileId, WebhookEventId,
+    AgentId, CallId, CronJobId, FolderId, HolderId, InvalidHolder, InvalidTeam, KeyId,
+    OrganisationId, PersonalityId, PhoneNumberId, ProjectId, ResultId, RunId, ScenarioId, Team,
+    TestProfileId, WebhookEventId,
 };
 pub use numbering::{InvalidNumbering, NoNumber, Numbering, percent_decoded};
 pub use time::Timestamp;

@@ -190,6 +190,13 @@ pub enum Event {
     },
     /// The deadline of the state passed without the fact it waited for.
     DeadlinePassed,
+    /// The testing agent that held the call is gone, and did not report what the state waits for.
+    AgentLost {
+        /// The call it held.
+        call: CallId,
+        /// Which testing agent, and how that was noticed.
+        reason: String,
+    },
     /// The recording was scored.
     Scored {
         /// Whether the run passed.
@@ -219,8 +226,11 @@ pub enum Effect {
 /// Time a call's end may be reported after its maximum duration.
 pub const CALL_GRACE: Duration = Duration::from_secs(20);
 
-/// Time scoring may take before the run is failed.
+/// Time from the end of a call until its score, after which the run is failed.
 pub const SCORING_DEADLINE: Duration = Duration::from_secs(180);
+
+/// What of it is left to scoring itself; storing the recording may take the rest.
+pub const SCORING_TIME: Duration = Duration::from_secs(60);
 
 /// The event does not fit the state; nothing changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -243,6 +253,7 @@ impl Event {
             Self::NotDialed { .. } => "not dialed",
             Self::CallEnded { .. } => "call ended",
             Self::DeadlinePassed => "deadline passed",
+            Self::AgentLost { .. } => "testing agent lost",
             Self::Scored { .. } => "scored",
             Self::Unscorable { .. } => "unscorable",
             Self::Cancelled { .. } => "cancelled",
@@ -286,6 +297,8 @@ impl State {
         now: Timestamp,
     ) -> Result<(Self, Vec<Effect>), IllegalTransition> {
         let name = event.name();
+        // Nobody has said that the call is over, so it may still be up.
+        let unheard = matches!(event, Event::AgentLost { .. } | Event::DeadlinePassed);
         let refuse = |why| {
             Err(IllegalTransition {
                 status: self.status(),
@@ -316,10 +329,12 @@ impl State {
                 Self::Timeout { reason }
             }
             (Self::Pending { .. }, Event::NotDialed { reason }) => Self::Timeout { reason },
-            (Self::InProgress { call, .. }, Event::CallEnded { call: ended, .. })
-                if *call != ended =>
-            {
-                return refuse("another call is up");
+            (Self::InProgress { call, .. }, Event::CallEnded { call: other, .. })
+            | (
+                Self::InProgress { call, .. } | Self::Evaluating { call, .. },
+                Event::AgentLost { call: other, .. },
+            ) if *call != other => {
+                return refuse("it is about another call");
             }
             (Self::InProgress { .. }, Event::CallEnded { call, ended }) if ended.is_scorable() => {
                 Self::Evaluating {
@@ -341,6 +356,12 @@ impl State {
                     ),
                 }
             }
+            (
+                Self::InProgress { .. } | Self::Evaluating { .. },
+                Event::AgentLost { reason, .. },
+            ) => Self::Failed {
+                reason: format!("{}: {reason}", EndedReason::TestingAgentLost),
+            },
             (Self::Evaluating { deadline, .. }, Event::DeadlinePassed) => {
                 if now < *deadline {
                     return refuse("scoring may still finish");
@@ -361,7 +382,9 @@ impl State {
         if self.status().holds_slot() && !next.status().holds_slot() {
             effects.push(Effect::SlotFreed);
         }
-        if let (Self::InProgress { call, .. }, Self::Cancelled { .. }) = (self, &next) {
+        if let Self::InProgress { call, .. } = self
+            && (unheard || matches!(next, Self::Cancelled { .. }))
+        {
             effects.push(Effect::HangUp(call.clone()));
         }
         Ok((next, effects))
@@ -369,132 +392,5 @@ impl State {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn call() -> impl Strategy<Value = CallId> {
-        prop_oneof!["a", "b"].prop_map(CallId)
-    }
-
-    fn event() -> impl Strategy<Value = Event> {
-        let text = || "[a-z]{0,8}";
-        prop_oneof![
-            (0u64..600).prop_map(|s| Event::Admitted {
-                dial_window: Duration::from_secs(s)
-            }),
-            (call(), 0u64..4000).prop_map(|(call, s)| Event::Matched {
-                call,
-                max_duration: Duration::from_secs(s)
-            }),
-            text().prop_map(|reason| Event::WindowClosed { reason }),
-            text().prop_map(|reason| Event::NotDialed { reason }),
-            (call(), 0..EndedReason::ALL.len()).prop_map(|(call, i)| Event::CallEnded {
-                call,
-                ended: EndedReason::ALL[i]
-            }),
-            Just(Event::DeadlinePassed),
-            any::<bool>().prop_map(|success| Event::Scored { success }),
-            text().prop_map(|reason| Event::Unscorable { reason }),
-            text().prop_map(|reason| Event::Cancelled { reason }),
-        ]
-    }
-
-    fn rank(status: Status) -> u8 {
-        match status {
-            Status::InQueue => 0,
-            Status::Pending => 1,
-            Status::InProgress => 2,
-            Status::Evaluating => 3,
-            _ => 4,
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn every_history_keeps_the_promises(
-            history in proptest::collection::vec((event(), 0u64..400), 0..40)
-        ) {
-            let mut state = State::InQueue;
-            let mut now = Timestamp::from_micros(0);
-            for (event, wait) in history {
-                now = now.plus(Duration::from_secs(wait));
-                let matched = matches!(event, Event::Matched { .. });
-                let window = match &state {
-                    State::Pending { window } => Some(*window),
-                    _ => None,
-                };
-                let Ok((next, effects)) = state.apply(event, now) else { continue };
-                prop_assert!(!state.status().is_terminal(), "left a terminal state");
-                prop_assert!(rank(next.status()) > rank(state.status()), "went backwards");
-                if matched {
-                    prop_assert!(window.is_some_and(|w| w.contains(now)));
-                }
-                prop_assert_eq!(
-                    effects.contains(&Effect::SlotFreed),
-                    state.status().holds_slot() && !next.status().holds_slot()
-                );
-                prop_assert_eq!(
-                    next.deadline().is_some(),
-                    matches!(next.status(), Status::Pending | Status::InProgress | Status::Evaluating)
-                );
-                state = next;
-            }
-        }
-
-        #[test]
-        fn every_unfinished_run_can_be_ended(
-            history in proptest::collection::vec((event(), 0u64..400), 0..20)
-        ) {
-            let mut state = State::InQueue;
-            let mut now = Timestamp::from_micros(0);
-            for (event, wait) in history {
-                now = now.plus(Duration::from_secs(wait));
-                if let Ok((next, _)) = state.apply(event, now) { state = next; }
-            }
-            if let Some(deadline) = state.deadline() {
-                let event = match state.status() {
-                    Status::Pending => Event::WindowClosed { reason: String::new() },
-                    _ => Event::DeadlinePassed,
-                };
-                let (ended, _) = state.apply(event, deadline).unwrap();
-                prop_assert!(ended.status().is_terminal());
-            }
-            prop_assert_eq!(
-                state.apply(Event::Cancelled { reason: String::new() }, now).is_ok(),
-                !state.status().is_terminal()
-            );
-        }
-    }
-
-    #[test]
-    fn a_live_call_is_hung_up_when_its_run_is_cancelled() {
-        let state = State::InProgress {
-            call: CallId("a".into()),
-            deadline: Timestamp::from_micros(1),
-        };
-        let (_, effects) = state
-            .apply(
-                Event::Cancelled {
-                    reason: "user".into(),
-                },
-                Timestamp::from_micros(0),
-            )
-            .unwrap();
-        assert_eq!(
-            effects,
-            [Effect::SlotFreed, Effect::HangUp(CallId("a".into()))]
-        );
-    }
-
-    #[test]
-    fn statuses_read_back_and_remote_ones_are_understood() {
-        for status in Status::ALL {
-            assert_eq!(Status::parse(status.as_str()), Some(status));
-        }
-        assert_eq!(Status::parse("running"), Some(Status::InProgress));
-        assert_eq!(Status::parse("scaling_up"), Some(Status::InQueue));
-        assert_eq!(Status::parse("exploded"), None);
-    }
-}
+#[path = "run_tests.rs"]
+mod tests;

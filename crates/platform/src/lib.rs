@@ -13,6 +13,6 @@ mod error;
 pub mod plan;
 mod score;
 
-pub use engine::{Engine, Triggered};
+pub use engine::{Engine, Options, Triggered};
 pub use error::Error;
 pub use score::{Score, ScoreMetric, ScoreTurn};

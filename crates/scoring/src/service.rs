@@ -4,6 +4,7 @@ use std::time::Duration;
 use ringdown_bus::{Bus, Delivery, Stream, Workers, WorkersOptions, subject};
 use ringdown_domain::Team;
 use ringdown_domain::call::EndedReason;
+use ringdown_domain::run::SCORING_TIME;
 use ringdown_proto::v1::call_fact::{Recorded, Step, Turn};
 use ringdown_proto::v1::envelope::Fact;
 use ringdown_proto::v1::{CallFact, Envelope, MediaQuality, Metric as WireMetric, ScoreFact};
@@ -15,8 +16,14 @@ use tracing::{Instrument as _, debug, error, info, info_span, warn};
 
 use crate::{Error, Options, Scorecard, Speaker};
 
-/// Scoring one recording must not take longer; the bus hands it to another scorer then.
-const ACK_WAIT: Duration = Duration::from_secs(60);
+/// A scorer that was silent for this long is taken for gone: its recordings go to another one. One that
+/// works says so three times as often.
+const ACK_WAIT: Duration = Duration::from_secs(15);
+
+/// How long reading a recording, and judging it, may take. An hour of call is judged in about 11 s.
+const READ: Duration = Duration::from_secs(15);
+const JUDGE: Duration = Duration::from_secs(40);
+const _: () = assert!(READ.as_secs() + JUDGE.as_secs() < SCORING_TIME.as_secs());
 
 /// A recording that cannot be read is asked for again after this, this often.
 const AGAIN: Duration = Duration::from_secs(2);
@@ -117,7 +124,8 @@ impl Service {
     }
 
     async fn take(&self, delivery: Delivery) {
-        let answered = match self.score(&delivery.envelope, delivery.delivered).await {
+        let scoring = self.score(&delivery.envelope, delivery.delivered);
+        let answered = match delivery.kept_alive(ACK_WAIT / 3, scoring).await {
             Ok(()) => delivery.done().await,
             Err(reason) => {
                 warn!(event = %delivery.envelope.event_id, %reason, "cannot score yet, will try again");
@@ -144,13 +152,22 @@ impl Service {
             // The run has failed already, with a better reason than a score could give.
             return Ok(());
         } else if recorded.recording.is_empty() {
-            unscorable(call, &recorded.missing_reason)
+            absent(call, &recorded.missing_reason)
         } else {
-            match self.artefacts.get(&recorded.recording).await {
-                Ok(wav) => self.judge(call, recorded, wav.into()).await?,
-                Err(error @ StoreError::NotFound { .. }) => unscorable(call, &error.to_string()),
-                Err(error) if tries >= MAX_TRIES => unscorable(call, &error.to_string()),
-                Err(error) => return Err(error.to_string()),
+            let reading = self.artefacts.get(&recorded.recording);
+            let unread = match tokio::time::timeout(READ, reading).await {
+                Ok(Ok(wav)) => Ok(wav),
+                Ok(Err(error @ StoreError::NotFound { .. })) => Err((error.to_string(), true)),
+                Ok(Err(error)) => Err((error.to_string(), false)),
+                Err(_) => {
+                    let why = format!("the recording was not read within {} s", READ.as_secs());
+                    Err((why, false))
+                }
+            };
+            match unread {
+                Ok(wav) => self.judge(call, recorded, wav.into()).await,
+                Err((why, is_final)) if is_final || tries >= MAX_TRIES => absent(call, &why),
+                Err((why, _)) => return Err(why),
             }
         };
         info!(run = fact.run_id, success = fact.success, "scored");
@@ -163,25 +180,45 @@ impl Service {
         Ok(())
     }
 
-    async fn judge(
-        &self,
-        call: &CallFact,
-        recorded: &Recorded,
-        wav: Vec<u8>,
-    ) -> Result<ScoreFact, String> {
+    async fn judge(&self, call: &CallFact, recorded: &Recorded, wav: Vec<u8>) -> ScoreFact {
         let scoring = self.options.scoring;
-        let scored = tokio::task::spawn_blocking(move || crate::score(&wav, &scoring))
-            .await
-            .map_err(|panic| format!("scoring panicked: {panic}"))?;
-        Ok(match scored {
-            Ok(card) => fact(call, recorded, &card),
-            Err(Error::Empty) => ScoreFact {
+        match within(JUDGE, move || crate::score(&wav, &scoring)).await {
+            Ok(Ok(card)) => fact(call, recorded, &card),
+            Ok(Err(Error::Empty)) => ScoreFact {
                 reasons: vec!["the call ended before any audio was recorded".to_owned()],
                 duration_ms: recorded.duration_ms,
                 ..of(call)
             },
-            Err(error) => unscorable(call, &error.to_string()),
-        })
+            Ok(Err(error)) => absent(call, &error.to_string()),
+            // The same recording would do the same to the next scorer.
+            Err(why) => ScoreFact {
+                unscorable_reason: why,
+                ..of(call)
+            },
+        }
+    }
+}
+
+/// Works on another thread for at most `limit`. Work that takes longer is left to itself: it cannot be
+/// stopped, but nothing waits for it any more.
+async fn within<T: Send + 'static>(
+    limit: Duration,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, String> {
+    match tokio::time::timeout(limit, tokio::task::spawn_blocking(work)).await {
+        Ok(Ok(done)) => Ok(done),
+        Ok(Err(panic)) => {
+            error!(%panic, "scoring a recording failed; this is a defect");
+            Err(format!("scoring the recording failed: {panic}"))
+        }
+        Err(_) => {
+            let seconds = limit.as_secs_f64();
+            error!(seconds, "scoring a recording takes too long");
+            Err(format!(
+                "scoring did not come to an end within {seconds} s: the scorer is overloaded, or hangs \
+                 on this recording"
+            ))
+        }
     }
 }
 
@@ -193,7 +230,7 @@ fn of(call: &CallFact) -> ScoreFact {
     }
 }
 
-fn unscorable(call: &CallFact, why: &str) -> ScoreFact {
+fn absent(call: &CallFact, why: &str) -> ScoreFact {
     ScoreFact {
         unscorable_reason: format!("Testing agent-recording-absent: {why}"),
         ..of(call)
@@ -314,4 +351,27 @@ fn media_metrics(media: &MediaQuality) -> Vec<WireMetric> {
             },
         ),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn work_that_hangs_or_panics_is_given_up_with_a_reason() {
+        let limit = Duration::from_millis(50);
+        let (end, ends) = std::sync::mpsc::channel::<()>();
+        let hung = within(limit, move || ends.recv().is_err()).await;
+        drop(end);
+        let why = hung.unwrap_err();
+        assert!(
+            why.contains("did not come to an end within 0.05 s"),
+            "{why}"
+        );
+        let panicked: Result<(), String> =
+            within(Duration::from_secs(20), || panic!("on purpose")).await;
+        let why = panicked.unwrap_err();
+        assert!(why.contains("failed"), "{why}");
+        assert_eq!(within(Duration::from_secs(20), || 7).await, Ok(7));
+    }
 }

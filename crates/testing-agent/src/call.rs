@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use ringdown_domain::attempt::Verdict;
 use ringdown_domain::call::EndedReason;
-use ringdown_domain::run::SCORING_DEADLINE;
+use ringdown_domain::run::{SCORING_DEADLINE, SCORING_TIME};
 use ringdown_domain::{CallerHeader, RunId, Team};
 use ringdown_proto::v1::call_fact::{Ended, Recorded, Turn};
 use ringdown_proto::v1::{CallScript, MatchReply, MatchRequest, MediaQuality};
@@ -38,9 +38,6 @@ const RECORDING_DEADLINE: Duration = Duration::from_secs(5);
 const STORE_DEADLINE: Duration = Duration::from_secs(30);
 const STORE_TRIES: u32 = 3;
 const STORE_PAUSE: Duration = Duration::from_millis(500);
-/// What is left for scoring, or for saying why there is nothing to score, before the run fails for want
-/// of a score.
-const SCORING_TIME: Duration = Duration::from_secs(60);
 const _: () = assert!(
     STORE_DEADLINE.saturating_mul(STORE_TRIES).as_secs() + SCORING_TIME.as_secs()
         <= SCORING_DEADLINE.as_secs()
@@ -91,7 +88,7 @@ impl Taken {
 }
 
 /// What the platform is asked about a call of `trunk`.
-pub(crate) fn request(call: &IncomingCall, trunk: &Trunk) -> MatchRequest {
+pub(crate) fn request(context: &Context, call: &IncomingCall, trunk: &Trunk) -> MatchRequest {
     let caller = trunk.caller(call.callers());
     let called = trunk.numbering.read(call.to_uri()).ok();
     let presented = caller.presented;
@@ -108,6 +105,7 @@ pub(crate) fn request(call: &IncomingCall, trunk: &Trunk) -> MatchRequest {
             .filter(|run| *run > 0)
             .unwrap_or_default(),
         received_at_us: ringdown_bus::now().as_micros(),
+        holder: context.holder.to_string(),
         trunk: presented.trunk,
         from_header: presented.header.map_or("", CallerHeader::as_str).to_owned(),
         callers: presented.values.into_iter().map(Into::into).collect(),
@@ -227,7 +225,7 @@ async fn take(context: &Arc<Context>, call: IncomingCall, matched: Matched, slot
     );
     let entry = context.live.enter(&about.team, about.run);
     let orders = Orders {
-        cancelled: entry.token().clone(),
+        over: entry.tokens().clone(),
         drained: context.hang_up.clone(),
     };
     let taken = Box::pin(talk(context, call, &matched, &mut facts, &orders)).await;
@@ -350,7 +348,8 @@ impl Obstacle {
 /// Waits for an order to stop.
 async fn stopped(orders: &Orders) -> Obstacle {
     let (reason, status, why) = tokio::select! {
-        () = orders.cancelled.cancelled() => (EndedReason::CancelledByUser, 480, "the run was cancelled"),
+        () = orders.over.cancelled.cancelled() => (EndedReason::CancelledByUser, 480, "the run was cancelled"),
+        () = orders.over.lost.cancelled() => (EndedReason::TestingAgentLost, 480, "the run is over"),
         () = orders.drained.cancelled() => (EndedReason::TestingAgentDrained, 503, "draining"),
     };
     Obstacle {

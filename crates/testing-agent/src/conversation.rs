@@ -10,6 +10,7 @@ use tracing::{debug, error};
 
 use crate::facts::{Facts, millis};
 use crate::hearing::Hearing;
+use crate::live::Tokens;
 use crate::prompts::{Prompts, Rendered};
 use crate::script::{Action, Event, Plan, Prompt, Script, Timing};
 
@@ -23,8 +24,8 @@ const END_GRACE: Duration = Duration::from_secs(2);
 
 /// What may end the call from outside.
 pub(crate) struct Orders {
-    /// The run was cancelled.
-    pub(crate) cancelled: CancellationToken,
+    /// The run is over.
+    pub(crate) over: Tokens,
     /// The testing agent is being stopped.
     pub(crate) drained: CancellationToken,
 }
@@ -85,7 +86,8 @@ impl Conversation<'_> {
         loop {
             let decided = tokio::select! {
                 biased;
-                () = orders.cancelled.cancelled() => self.on(Event::Cancelled),
+                () = orders.over.cancelled.cancelled() => self.on(Event::Cancelled),
+                () = orders.over.lost.cancelled() => self.on(Event::Lost),
                 () = orders.drained.cancelled() => self.on(Event::Drained),
                 () = &mut overdue => {
                     error!("the media clock stands still, ending the call by the wall clock");

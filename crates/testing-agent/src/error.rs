@@ -9,7 +9,7 @@ pub enum Error {
     /// The SIP endpoint did not come up.
     #[error(transparent)]
     Sip(#[from] ringdown_sip::Error),
-    /// Cancellations cannot be followed.
+    /// Which runs are over cannot be followed.
     #[error(transparent)]
     Bus(#[from] ringdown_bus::Error),
     /// Another testing agent already uses this registry.

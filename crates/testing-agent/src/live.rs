@@ -1,4 +1,4 @@
-//! The live calls, and what reaches them from outside: cancelled runs.
+//! The live calls, and what reaches them from outside: runs that are over before their call is.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,10 +11,50 @@ use ringdown_proto::v1::{Envelope, envelope::Fact};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-/// Cancellations remembered for calls that are being matched at this moment.
+/// Runs over that are remembered for calls that are being matched at this moment.
 const REMEMBERED: usize = 4_096;
 
 type Key = (Team, RunId);
+
+/// Why a call whose run is over has to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Over {
+    /// A user cancelled the run.
+    Cancelled,
+    /// The run failed while we thought it was in a call: the platform took us for lost, and may have
+    /// given the slot away.
+    Lost,
+}
+
+impl Over {
+    const ALL: [Self; 2] = [Self::Cancelled, Self::Lost];
+
+    /// The state that such a run enters.
+    fn status(self) -> Status {
+        match self {
+            Self::Cancelled => Status::Cancelled,
+            Self::Lost => Status::Failed,
+        }
+    }
+}
+
+/// One token for each way a run may be over.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tokens {
+    /// See [`Over::Cancelled`].
+    pub(crate) cancelled: CancellationToken,
+    /// See [`Over::Lost`].
+    pub(crate) lost: CancellationToken,
+}
+
+impl Tokens {
+    fn cancel(&self, over: Over) {
+        match over {
+            Over::Cancelled => self.cancelled.cancel(),
+            Over::Lost => self.lost.cancel(),
+        }
+    }
+}
 
 /// The calls that have a run.
 #[derive(Debug, Default)]
@@ -22,48 +62,49 @@ pub(crate) struct Live(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    calls: HashMap<Key, CancellationToken>,
-    /// A run may be cancelled after the platform matched it and before we have heard of that.
-    cancelled: VecDeque<Key>,
+    calls: HashMap<Key, Tokens>,
+    /// A run may be over after the platform matched it and before we have heard of that.
+    over: VecDeque<(Key, Over)>,
 }
 
 impl Live {
-    /// Registers the call of a run. Its token is cancelled when the run is, even if that happened a
-    /// moment ago.
+    /// Registers the call of a run. Its tokens are cancelled when the run is over, even if that happened
+    /// a moment ago.
     pub(crate) fn enter(self: &Arc<Self>, team: &Team, run: RunId) -> Entry {
         let mut state = self.lock();
         let key = (team.clone(), run);
-        let token = CancellationToken::new();
-        if state.cancelled.contains(&key) {
-            token.cancel();
+        let tokens = Tokens::default();
+        for (_, over) in state.over.iter().filter(|(run, _)| *run == key) {
+            tokens.cancel(*over);
         }
-        state.calls.insert(key.clone(), token.clone());
+        state.calls.insert(key.clone(), tokens.clone());
         drop(state);
         Entry {
             live: Arc::clone(self),
             key,
-            token,
+            tokens,
         }
     }
 
     fn take(&self, envelope: &Envelope) {
-        if let Some(key) = key(envelope) {
-            self.cancel(key);
+        if let Some((key, over)) = read(envelope) {
+            self.end(key, over);
         }
     }
 
-    fn cancel(&self, key: Key) {
+    fn end(&self, key: Key, over: Over) {
         let mut state = self.lock();
-        if state.cancelled.contains(&key) {
+        let known = (key, over);
+        if state.over.contains(&known) {
             return;
         }
-        if let Some(token) = state.calls.get(&key) {
-            token.cancel();
+        if let Some(tokens) = state.calls.get(&known.0) {
+            tokens.cancel(over);
         }
-        if state.cancelled.len() == REMEMBERED {
-            state.cancelled.pop_front();
+        if state.over.len() == REMEMBERED {
+            state.over.pop_front();
         }
-        state.cancelled.push_back(key);
+        state.over.push_back(known);
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
@@ -77,13 +118,13 @@ impl Live {
 pub(crate) struct Entry {
     live: Arc<Live>,
     key: Key,
-    token: CancellationToken,
+    tokens: Tokens,
 }
 
 impl Entry {
-    /// Cancelled when the run is.
-    pub(crate) fn token(&self) -> &CancellationToken {
-        &self.token
+    /// What is cancelled when the run is over.
+    pub(crate) fn tokens(&self) -> &Tokens {
+        &self.tokens
     }
 }
 
@@ -93,59 +134,74 @@ impl Drop for Entry {
     }
 }
 
-/// The two ways cancellations come. The plain subscription works again the moment the connection
+/// Follows runs that are over, by the two ways such news comes. The plain subscription works again the moment the connection
 /// does, but never hears what was published while it was away. The observer misses nothing, but
 /// takes up to half a minute to notice that a server was restarted, and may then replay old
-/// cancellations. Taking one twice, or one of a run long gone, is harmless.
-pub(crate) struct Cancellations {
+/// news. Taking one twice, or one of a run long gone, is harmless.
+pub(crate) struct Endings {
     bus: Bus,
+    followed: Vec<Followed>,
+}
+
+struct Followed {
+    over: Over,
     watch: Watch,
     observer: Observer,
 }
 
-impl Cancellations {
+impl Endings {
     /// Starts to follow them, from now on.
     pub(crate) async fn follow(bus: &Bus) -> Result<Self, ringdown_bus::Error> {
+        let mut followed = Vec::new();
+        for over in Over::ALL {
+            followed.push(Followed {
+                over,
+                watch: bus.watch(&filter(over)).await?,
+                observer: observe(bus, over, From::Now).await?,
+            });
+        }
         Ok(Self {
             bus: bus.clone(),
-            watch: bus.watch(&filter()).await?,
-            observer: observe(bus, From::Now).await?,
+            followed,
         })
     }
 
     /// Passes them on; ends when the bus was closed for good.
     pub(crate) async fn pass_on(self, live: &Live) {
-        let Self {
-            bus,
-            mut watch,
-            observer,
-        } = self;
-        let promptly = async {
-            while let Some(envelope) = watch.next().await {
-                live.take(&envelope);
+        let Self { bus, followed } = self;
+        let all = followed.into_iter().map(|followed| {
+            let (bus, over) = (&bus, followed.over);
+            let mut watch = followed.watch;
+            async move {
+                let promptly = async {
+                    while let Some(envelope) = watch.next().await {
+                        live.take(&envelope);
+                    }
+                };
+                tokio::join!(promptly, completely(bus, over, followed.observer, live));
             }
-        };
-        tokio::join!(promptly, completely(bus, observer, live));
+        });
+        futures::future::join_all(all).await;
     }
 }
 
-fn filter() -> String {
-    subject::runs_entering(Status::Cancelled)
+fn filter(over: Over) -> String {
+    subject::runs_entering(over.status())
 }
 
-async fn observe(bus: &Bus, from: From) -> Result<Observer, ringdown_bus::Error> {
-    bus.observe(Stream::Runs, &filter(), from).await
+async fn observe(bus: &Bus, over: Over, from: From) -> Result<Observer, ringdown_bus::Error> {
+    bus.observe(Stream::Runs, &filter(over), from).await
 }
 
-async fn completely(bus: Bus, first: Observer, live: &Live) {
+async fn completely(bus: &Bus, over: Over, first: Observer, live: &Live) {
     let mut from = From::Now;
     let mut observer = Some(first);
     loop {
         let Some(current) = observer.as_mut() else {
-            match observe(&bus, from).await {
+            match observe(bus, over, from).await {
                 Ok(next) => observer = Some(next),
                 Err(error) => {
-                    warn!(%error, "cannot follow cancellations, will try again");
+                    warn!(?over, %error, "cannot follow which runs are over, will try again");
                     tokio::time::sleep(Duration::from_millis(500)).await;
                 }
             }
@@ -158,7 +214,7 @@ async fn completely(bus: Bus, first: Observer, live: &Live) {
             }
             lost => {
                 if let Some(Err(error)) = lost {
-                    debug!(%error, "following cancellations again");
+                    debug!(?over, %error, "following again which runs are over");
                 }
                 observer = None;
                 tokio::time::sleep(Duration::from_millis(100)).await;
@@ -167,11 +223,15 @@ async fn completely(bus: Bus, first: Observer, live: &Live) {
     }
 }
 
-fn key(envelope: &Envelope) -> Option<Key> {
-    match envelope.fact.as_ref()? {
-        Fact::Run(run) => Some((envelope.team.parse().ok()?, run.run())),
-        _ => None,
-    }
+fn read(envelope: &Envelope) -> Option<(Key, Over)> {
+    let Fact::Run(run) = envelope.fact.as_ref()? else {
+        return None;
+    };
+    let entered = run.known_status()?;
+    let over = Over::ALL
+        .into_iter()
+        .find(|over| over.status() == entered)?;
+    Some(((envelope.team.parse().ok()?, run.run()), over))
 }
 
 #[cfg(test)]
@@ -183,15 +243,26 @@ mod tests {
         let live = Arc::new(Live::default());
         let (ours, other): (Team, Team) = ("ours".parse().unwrap(), "other".parse().unwrap());
         let entry = live.enter(&ours, RunId(1));
-        live.cancel((other, RunId(1)));
-        assert!(!entry.token().is_cancelled(), "another team's run");
-        live.cancel((ours.clone(), RunId(1)));
-        assert!(entry.token().is_cancelled());
+        live.end((other, RunId(1)), Over::Cancelled);
+        assert!(
+            !entry.tokens().cancelled.is_cancelled(),
+            "another team's run"
+        );
+        live.end((ours.clone(), RunId(1)), Over::Cancelled);
+        assert!(entry.tokens().cancelled.is_cancelled());
+        assert!(!entry.tokens().lost.is_cancelled());
+        live.end((ours.clone(), RunId(1)), Over::Lost);
+        assert!(entry.tokens().lost.is_cancelled());
         drop(entry);
         assert!(live.lock().calls.is_empty());
 
-        live.cancel((ours.clone(), RunId(2)));
-        assert!(live.enter(&ours, RunId(2)).token().is_cancelled());
+        live.end((ours.clone(), RunId(2)), Over::Cancelled);
+        assert!(
+            live.enter(&ours, RunId(2))
+                .tokens()
+                .cancelled
+                .is_cancelled()
+        );
     }
 
     #[test]
@@ -199,9 +270,15 @@ mod tests {
         let live = Arc::new(Live::default());
         let team: Team = "team".parse().unwrap();
         for run in 0..=4_096 {
-            live.cancel((team.clone(), RunId(run)));
+            live.end((team.clone(), RunId(run)), Over::Cancelled);
         }
-        assert_eq!(live.lock().cancelled.len(), REMEMBERED);
-        assert!(!live.enter(&team, RunId(0)).token().is_cancelled());
+        assert_eq!(live.lock().over.len(), REMEMBERED);
+        assert!(
+            !live
+                .enter(&team, RunId(0))
+                .tokens()
+                .cancelled
+                .is_cancelled()
+        );
     }
 }

@@ -1,6 +1,8 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
+use ringdown_bus::LeaseTimes;
+
 use crate::script::Timing;
 use crate::{Error, Network, Trunk};
 
@@ -33,6 +35,8 @@ pub struct Options {
     pub timing: Timing,
     /// How it hears the agent.
     pub detector: Detector,
+    /// How often it says that it lives; the platform has to know the same times.
+    pub leases: LeaseTimes,
 }
 
 impl Options {
@@ -49,6 +53,7 @@ impl Options {
             folder: folder.into(),
             timing: Timing::default(),
             detector: Detector::default(),
+            leases: LeaseTimes::default(),
         }
     }
 

@@ -85,6 +85,8 @@ pub enum Event {
     PromptFinished,
     /// A user cancelled the run.
     Cancelled,
+    /// The platform took the testing agent for lost, and ended the run.
+    Lost,
     /// The testing agent is being stopped.
     Drained,
 }
@@ -189,6 +191,7 @@ impl Script {
                 }
             }
             Event::Cancelled => self.hang_up(EndedReason::CancelledByUser, &mut actions),
+            Event::Lost => self.hang_up(EndedReason::TestingAgentLost, &mut actions),
             Event::Drained => self.hang_up(EndedReason::TestingAgentDrained, &mut actions),
         }
         self.advance(&mut actions);

@@ -170,6 +170,7 @@ fn the_maximum_duration_ends_even_a_lively_call() {
 fn orders_from_outside_end_the_call_at_once() {
     for (event, reason) in [
         (Event::Cancelled, EndedReason::CancelledByUser),
+        (Event::Lost, EndedReason::TestingAgentLost),
         (Event::Drained, EndedReason::TestingAgentDrained),
     ] {
         let mut script = script(plan());

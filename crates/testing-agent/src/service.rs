@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus::Registry;
-use ringdown_bus::Bus;
+use ringdown_bus::{Bus, Lease};
+use ringdown_domain::HolderId;
 use ringdown_domain::attempt::Verdict;
 use ringdown_sip::{Endpoint, EndpointOptions, Incoming, IncomingCall};
 use ringdown_voice::Synthesizer;
@@ -16,7 +17,7 @@ use tracing::{Instrument as _, info, warn};
 
 use crate::call::{self, Slot};
 use crate::ledger::{self, Ledger};
-use crate::live::{Cancellations, Live};
+use crate::live::{Endings, Live};
 use crate::metrics::{Metrics, Outcome};
 use crate::recording::Workspace;
 use crate::seldom::Seldom;
@@ -37,6 +38,8 @@ const LAST_MOMENT: Duration = Duration::from_secs(2);
 pub(crate) struct Context {
     pub(crate) options: Options,
     pub(crate) bus: Bus,
+    /// Who the calls are held by.
+    pub(crate) holder: HolderId,
     pub(crate) synthesizer: Arc<dyn Synthesizer>,
     pub(crate) recordings: Arc<dyn RecordingSink>,
     pub(crate) workspace: Workspace,
@@ -64,6 +67,7 @@ pub struct Service;
 pub struct Handle {
     context: Arc<Context>,
     endpoint: Endpoint,
+    lease: Option<Lease>,
     loops: TaskTracker,
     stop: CancellationToken,
 }
@@ -91,7 +95,7 @@ impl Service {
                 path: options.folder.clone(),
                 source,
             })?;
-        let cancellations = Cancellations::follow(&bus).await?;
+        let endings = Endings::follow(&bus).await?;
         let (endpoint, incoming) = Endpoint::bind(EndpointOptions {
             listen: options.listen,
             user_agent: USER_AGENT.to_owned(),
@@ -99,6 +103,7 @@ impl Service {
             incoming_backlog: BACKLOG,
         })
         .await?;
+        let lease = bus.lease("testing-agent", options.leases)?;
         let (ledger, entries) = Ledger::new(Arc::clone(&metrics));
         let context = Arc::new(Context {
             slots: Arc::new(Semaphore::new(
@@ -106,6 +111,7 @@ impl Service {
             )),
             options,
             bus,
+            holder: lease.holder().clone(),
             synthesizer,
             recordings,
             workspace,
@@ -123,11 +129,12 @@ impl Service {
         let handle = Handle {
             context: Arc::clone(&context),
             endpoint,
+            lease: Some(lease),
             loops: TaskTracker::new(),
             stop: CancellationToken::new(),
         };
         let live = Arc::clone(&context.live);
-        handle.run(async move { cancellations.pass_on(&live).await });
+        handle.run(async move { endings.pass_on(&live).await });
         handle.run(ledger::write(context.bus.clone(), entries, metrics));
         handle.run(accept(context, incoming));
         info!(listen = %handle.local_addr(), "the testing agent takes calls");
@@ -162,7 +169,7 @@ impl Handle {
 
     /// Takes no more calls (503, "draining"), lets the live ones finish for at most `patience`, then
     /// hangs up, and waits until everything is reported, at most 15 s more.
-    pub async fn drain(self, patience: Duration) {
+    pub async fn drain(mut self, patience: Duration) {
         let context = &self.context;
         context.draining.cancel();
         context.calls.close();
@@ -185,6 +192,10 @@ impl Handle {
                     warn!("calls did not end in time");
                 }
             }
+        }
+        // What was not published by now never will be.
+        if let Some(lease) = self.lease.take() {
+            lease.leave().await;
         }
         self.endpoint.shutdown(LAST_MOMENT).await;
         self.stop.cancel();
@@ -227,7 +238,7 @@ async fn admit(context: &Arc<Context>, call: IncomingCall) {
         let verdict = Verdict::UntrustedSource;
         context.metrics.arrived(Outcome::Verdict(verdict));
         if context.ledger.may_report_untrusted() {
-            let entry = call::request(&call, &Trunk::trusted(Vec::new()));
+            let entry = call::request(context, &call, &Trunk::trusted(Vec::new()));
             context.ledger.report(call::decided(entry, verdict));
         }
         if let Some(times) = context.untrusted.due() {
@@ -235,7 +246,7 @@ async fn admit(context: &Arc<Context>, call: IncomingCall) {
         }
         return call.ignore();
     };
-    let request = call::request(&call, trunk);
+    let request = call::request(context, &call, trunk);
     // Held while deciding, so that a drain that begins now waits for this call too.
     let _deciding = context.calls.token();
     if context.draining.is_cancelled() {

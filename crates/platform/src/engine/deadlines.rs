@@ -21,7 +21,7 @@ const BATCH: u32 = 100;
 const MAX_SLEEP: Duration = Duration::from_secs(30);
 
 /// What others get to report after the platform or the bus was away. A recording that a scorer died
-/// with is given to the next one after 60 s.
+/// with is given to the next one after 15 s, which has 60 s for it.
 const GRACE: Duration = Duration::from_secs(90);
 
 /// No run is kept waiting longer than this, whatever the bus is like.

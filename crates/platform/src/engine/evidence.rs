@@ -117,7 +117,10 @@ fn dialed(attempts: &[Attempt]) -> Option<String> {
         Stage::Ambiguous | Stage::Settled => {
             format!("it is unknown whether the dialer placed a call: {why}")
         }
-        Stage::Claimed | Stage::Intended => "the dialer had begun to dial".to_owned(),
+        Stage::Claimed => {
+            format!("a dialer took the run ({why}) and did not say that it dialed")
+        }
+        Stage::Intended => "a dialer had begun to dial and did not say what came of it".to_owned(),
     })
 }
 
@@ -167,6 +170,7 @@ mod tests {
             state: State::InQueue,
             window: None,
             call: None,
+            holder: None,
             created_at: at,
             executed_at: None,
             updated_at: at,

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use ringdown_bus::{MatchCall, MatchCalls, now};
 use ringdown_domain::attempt::Verdict;
 use ringdown_domain::matching::IncomingCall;
-use ringdown_domain::{CallId, Presented, RunId};
+use ringdown_domain::{CallId, HolderId, Presented, RunId};
 use ringdown_proto::v1::{CallScript, MatchReply, MatchRequest};
 use ringdown_store::{Arrival, AttemptKind, Matched, NewAttempt, Reject, Run};
 use tokio::sync::Semaphore;
@@ -108,11 +108,23 @@ async fn decide(engine: &Engine, request: &MatchRequest) -> Result<MatchReply, E
         to_raw: request.to_raw.clone(),
         source: request.source.clone(),
         sip_call_id: request.sip_call_id.clone(),
+        holder: holder(request),
     };
     let matched = engine.0.store.match_call(call, arrival, now()).await?;
     engine.changed();
     info!(verdict = %matched.verdict(), why = %matched.judgement.explanation, "call arrived");
     Ok(reply(&matched))
+}
+
+/// Who will hold the call; without a name it is only missed at its longest duration.
+fn holder(request: &MatchRequest) -> Option<HolderId> {
+    if request.holder.is_empty() {
+        return None;
+    }
+    let named = request.holder.parse();
+    named
+        .inspect_err(|error| warn!(%error, "cannot tell who holds a call"))
+        .ok()
 }
 
 /// The testing agent has decided already: only the ledger hears of it.

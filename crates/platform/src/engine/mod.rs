@@ -1,10 +1,11 @@
-//! What keeps runs moving: admission, the outbox relay, deadlines, matching and facts.
+//! What keeps runs moving: admission, the outbox relay, deadlines, leases, matching and facts.
 
 mod clip;
 mod cron;
 mod deadlines;
 mod evidence;
 mod facts;
+mod leases;
 mod matching;
 mod relay;
 mod retention;
@@ -13,7 +14,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use ringdown_bus::{Bus, now};
+use ringdown_bus::{Bus, LeaseTimes, now};
 use ringdown_domain::run::{Effect, Event, Status};
 use ringdown_domain::{OrganisationId, ResultId, RunId};
 use ringdown_store::{
@@ -47,6 +48,15 @@ pub struct Triggered {
     pub progress: Vec<RunProgress>,
 }
 
+/// What an engine works with besides its database and its bus.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Where recordings are; `None`: they stay when their runs are deleted.
+    pub artefacts: Option<Artefacts>,
+    /// When a testing agent that is not heard is taken for lost.
+    pub leases: LeaseTimes,
+}
+
 /// The platform's engine. Cheap to clone; clones share one state.
 #[derive(Clone)]
 pub struct Engine(Arc<Inner>);
@@ -62,21 +72,27 @@ struct Inner {
     retention: Notify,
     /// Where recordings are; `None`: they stay when their runs are deleted.
     artefacts: Option<Artefacts>,
+    leases: LeaseTimes,
     to_admit: Mutex<BTreeSet<OrganisationId>>,
 }
 
 impl Engine {
     /// An engine that is not running yet; [`Engine::run`] starts it.
     pub fn new(store: Arc<dyn Store>, bus: Bus) -> Self {
-        Self::made(store, bus, None)
+        Self::with_options(store, bus, Options::default())
     }
 
     /// The same, with the recordings: they are removed once their runs are deleted.
     pub fn with_artefacts(store: Arc<dyn Store>, bus: Bus, artefacts: Artefacts) -> Self {
-        Self::made(store, bus, Some(artefacts))
+        let options = Options {
+            artefacts: Some(artefacts),
+            ..Options::default()
+        };
+        Self::with_options(store, bus, options)
     }
 
-    fn made(store: Arc<dyn Store>, bus: Bus, artefacts: Option<Artefacts>) -> Self {
+    /// The same, with these options.
+    pub fn with_options(store: Arc<dyn Store>, bus: Bus, options: Options) -> Self {
         Self(Arc::new(Inner {
             store,
             bus,
@@ -86,7 +102,8 @@ impl Engine {
             cron: Notify::new(),
             admission: Notify::new(),
             retention: Notify::new(),
-            artefacts,
+            artefacts: options.artefacts,
+            leases: options.leases,
             to_admit: Mutex::new(BTreeSet::new()),
         }))
     }
@@ -109,6 +126,7 @@ impl Engine {
     pub async fn run(&self, stop: CancellationToken) -> Result<(), Error> {
         let matching = matching::Service::start(self).await?;
         let facts = facts::Service::start(self).await?;
+        let leases = leases::Service::start(self).await?;
         for org in self.0.store.organisations_with_queue().await? {
             self.schedule_admission(org);
         }
@@ -118,6 +136,7 @@ impl Engine {
         parts.spawn(facts.run(self.clone(), stop.clone()));
         parts.spawn(relay::run(self.clone(), stop.clone()));
         parts.spawn(deadlines.run(stop.clone()));
+        parts.spawn(leases.run(stop.clone()));
         parts.spawn(cron::run(self.clone(), stop.clone()));
         parts.spawn(retention::run(self.clone(), stop.clone()));
         parts.spawn(self.clone().admission_loop(stop.clone()));
@@ -246,7 +265,7 @@ impl Engine {
         for effect in &transition.effects {
             match effect {
                 Effect::SlotFreed => self.schedule_admission(run.org),
-                // The testing agent hears the `cancelled` transition on the bus and hangs up.
+                // The testing agent hears on the bus that the run is over, and hangs up.
                 Effect::HangUp(call) => debug!(run = %run.id, %call, "call has to be hung up"),
             }
         }

@@ -28,6 +28,7 @@ async fn answer(db: &dyn Store, name: &str, then: Timestamp) -> RunId {
         to_raw: NUMBER.to_owned(),
         source: "192.0.2.1:5060".to_owned(),
         sip_call_id: String::new(),
+        holder: None,
     };
     let matched = db.match_call(call, arrival, then).await.unwrap();
     matched.run.unwrap().id

@@ -11,6 +11,7 @@
 mod cancel;
 mod cron;
 mod late;
+mod leases;
 mod life;
 mod outages;
 mod plan;

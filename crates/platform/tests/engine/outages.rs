@@ -10,7 +10,7 @@ use ringdown_store::ProfileSnapshot;
 
 use crate::world::{CALLER, NUMBER, World, ended, scored, within};
 
-fn signal(world: &World, name: &str) {
+pub fn signal(world: &World, name: &str) {
     let pid = world.server.pid().to_string();
     let sent = Command::new("kill").args([name, &pid]).status().unwrap();
     assert!(sent.success());

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ringdown_bus::{
-    Bus, From, NatsServer, Observer, Options, ServerOptions, Stream, find_nats_server, now,
+    Bus, From, LeaseTimes, NatsServer, Observer, Options, ServerOptions, Stream, find_nats_server,
+    now,
 };
 use ringdown_domain::call::EndedReason;
 use ringdown_domain::run::Status;
 use ringdown_domain::{E164, RunId, TestProfileId};
-use ringdown_platform::{Engine, Error};
+use ringdown_platform::{Engine, Error, Options as EngineOptions};
 use ringdown_proto::v1::envelope::Fact;
 use ringdown_proto::v1::{
     CallFact, DialFact, Envelope, MatchReply, MatchRequest, RunTransition, ScoreFact, call_fact,
@@ -36,6 +37,7 @@ pub struct World {
     pub agent: Agent,
     pub server: NatsServer,
     pub artefacts: Artefacts,
+    pub leases: LeaseTimes,
     store: Database,
     stop: CancellationToken,
     running: JoinHandle<Result<(), Error>>,
@@ -54,7 +56,7 @@ pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
     }
 }
 
-async fn connect(server: &NatsServer) -> Bus {
+pub async fn connect(server: &NatsServer) -> Bus {
     let options = Options {
         url: server.url().to_owned(),
         name: "test".to_owned(),
@@ -67,8 +69,13 @@ fn start(
     db: &Arc<dyn Store>,
     bus: &Bus,
     artefacts: &Artefacts,
+    leases: LeaseTimes,
 ) -> (Engine, CancellationToken, JoinHandle<Result<(), Error>>) {
-    let engine = Engine::with_artefacts(Arc::clone(db), bus.clone(), artefacts.clone());
+    let options = EngineOptions {
+        artefacts: Some(artefacts.clone()),
+        leases,
+    };
+    let engine = Engine::with_options(Arc::clone(db), bus.clone(), options);
     let stop = CancellationToken::new();
     let running = tokio::spawn({
         let (engine, stop) = (engine.clone(), stop.clone());
@@ -79,6 +86,10 @@ fn start(
 
 impl World {
     pub async fn start() -> Self {
+        Self::start_with(LeaseTimes::default()).await
+    }
+
+    pub async fn start_with(leases: LeaseTimes) -> Self {
         let folder = tempfile::Builder::new()
             .prefix("ringdown platform ")
             .tempdir()
@@ -124,7 +135,7 @@ impl World {
         };
         db.add_phone_number(new, now()).await.unwrap();
         let artefacts = Artefacts::in_folder(&folder.path().join("artefacts")).unwrap();
-        let (engine, stop, running) = start(&db, &bus, &artefacts);
+        let (engine, stop, running) = start(&db, &bus, &artefacts, leases);
         Self {
             engine,
             bus,
@@ -134,6 +145,7 @@ impl World {
             agent,
             server,
             artefacts,
+            leases,
             store,
             stop,
             running,
@@ -149,7 +161,7 @@ impl World {
         self.store = Database::sqlite(&self.file).await.unwrap();
         self.db = Arc::new(self.store.clone());
         meanwhile(self.db.as_ref()).await;
-        (self.engine, self.stop, self.running) = start(&self.db, &self.bus, &self.artefacts);
+        (self.engine, self.stop, self.running) = self.second_engine();
     }
 
     async fn stop_engine(&mut self) {
@@ -266,7 +278,7 @@ impl World {
 
     /// Another engine on the same database, until the token is cancelled.
     pub fn second_engine(&self) -> (Engine, CancellationToken, JoinHandle<Result<(), Error>>) {
-        start(&self.db, &self.bus, &self.artefacts)
+        start(&self.db, &self.bus, &self.artefacts, self.leases)
     }
 
     /// Dial windows of runs admitted from now on.

@@ -1,7 +1,7 @@
 use async_trait::async_trait;
 use ringdown_domain::matching::IncomingCall;
 use ringdown_domain::run::{Event, Status};
-use ringdown_domain::{OrganisationId, ResultId, RunId, ScenarioId, Timestamp};
+use ringdown_domain::{HolderId, OrganisationId, ResultId, RunId, ScenarioId, Timestamp};
 
 use crate::{
     Arrival, Attempt, AttemptFilter, Batch, BatchFilter, Expired, Listing, Matched, NewAttempt,
@@ -125,6 +125,15 @@ pub trait Transitions: Send + Sync {
     async fn overdue(&self, statuses: &[Status], now: Timestamp, limit: u32) -> Result<Vec<Run>>;
     /// The earliest deadline of any unfinished run.
     async fn next_deadline(&self) -> Result<Option<Timestamp>>;
+    /// Testing agents that hold the call of a live run, or owe the recording of one being scored.
+    async fn holders(&self) -> Result<Vec<HolderId>>;
+    /// Those runs of one of them after this one, by id, at most `limit`.
+    async fn held_by(
+        &self,
+        holder: &HolderId,
+        after: Option<RunId>,
+        limit: u32,
+    ) -> Result<Vec<Run>>;
     /// One run, whoever owns it; for the platform's own use.
     async fn run_unscoped(&self, id: RunId) -> Result<Run>;
 }

@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use ringdown_domain::call::EndedReason;
 use ringdown_domain::run::{Effect, Event, State};
-use ringdown_domain::{ResultId, RunId, Timestamp};
+use ringdown_domain::{HolderId, ResultId, RunId, Timestamp};
 use serde_json::{Value, json};
 
 use super::counts::{Change, follow};
@@ -75,6 +75,7 @@ const CHANGING: &[(&str, &str)] = &[
     ("recording", "text"),
     ("score", "text"),
     ("notes", "text"),
+    ("holder", "text"),
 ];
 
 fn changing(run: &Run) -> Result<Value> {
@@ -97,6 +98,7 @@ fn changing(run: &Run) -> Result<Value> {
         "recording": run.recording.as_deref().map(storable),
         "score": run.score.as_ref().map(|score| to_json("run", score)).transpose()?,
         "notes": notes.map(|notes| to_json("run", notes)).transpose()?,
+        "holder": run.holder.as_ref().map(HolderId::as_str),
     }))
 }
 

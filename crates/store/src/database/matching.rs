@@ -158,8 +158,9 @@ pub(super) async fn match_call(
         run = Some(meant);
     }
     if judgement.verdict == Verdict::Matched
-        && let Some(pending) = run.take_if(|run| run.status() == Status::Pending)
+        && let Some(mut pending) = run.take_if(|run| run.status() == Status::Pending)
     {
+        pending.holder.clone_from(&arrival.holder);
         let event = Event::Matched {
             call: call.call.clone(),
             max_duration: Duration::from_millis(pending.script.max_duration_ms),

@@ -321,6 +321,7 @@ pub(super) fn run(row: &Row) -> Result<Run> {
         state: state(row)?,
         window: window(row)?,
         call: text("call_id")?.map(CallId),
+        holder: parsed_option("run", text("holder")?.as_deref())?,
         created_at: required_at("created_at")?,
         executed_at: at("executed_at")?,
         updated_at: required_at("updated_at")?,

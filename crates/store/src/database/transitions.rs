@@ -1,15 +1,18 @@
 use async_trait::async_trait;
 use ringdown_domain::matching::IncomingCall;
 use ringdown_domain::run::{Event, Status};
-use ringdown_domain::{OrganisationId, ResultId, RunId, Timestamp};
+use ringdown_domain::{HolderId, OrganisationId, ResultId, RunId, Timestamp};
 
 use super::apply::{Step, apply_all};
-use super::rows::{RUN, RUN_FROM, in_state, not_found, run, within};
+use super::rows::{RUN, RUN_FROM, in_state, not_found, parsed, run, within};
 use super::{Database, matching, queue};
-use crate::sql::{Session, sql};
+use crate::sql::{Row, Session, sql};
 use crate::{
     Arrival, Matched, NewAttempt, QueueEntry, Result, Run, RunPatch, Scope, Transition, Transitions,
 };
+
+/// Runs that a testing agent still has something to report of; the condition of their index.
+const HELD: &str = "r.holder IS NOT NULL AND r.status IN ('in_progress', 'evaluating')";
 
 /// Reads a run.
 pub(super) async fn load(on: &mut Session, id: RunId) -> Result<Run> {
@@ -210,6 +213,30 @@ impl Transitions for Database {
                 .await?
                 .first()?;
         Ok(at.map(Timestamp::from_micros))
+    }
+
+    async fn holders(&self) -> Result<Vec<HolderId>> {
+        let mut query = sql("SELECT DISTINCT holder FROM runs r WHERE ");
+        query.push(HELD);
+        let rows = query.all(&mut self.read().await?).await?;
+        let holder = |row: &Row| parsed("run", row.get("holder")?);
+        rows.iter().map(holder).collect()
+    }
+
+    async fn held_by(
+        &self,
+        holder: &HolderId,
+        after: Option<RunId>,
+        limit: u32,
+    ) -> Result<Vec<Run>> {
+        let mut query = sql("SELECT ");
+        query.push(RUN).push(RUN_FROM).push(" WHERE ").push(HELD);
+        query.push(" AND r.holder = ").push_bind(holder.as_str());
+        query.push(" AND r.id > ");
+        query.push_bind(after.map_or(i64::MIN, |run| run.0));
+        query.push(" ORDER BY r.id LIMIT ").push_bind(limit);
+        let rows = query.all(&mut self.read().await?).await?;
+        rows.iter().map(run).collect()
     }
 
     async fn run_unscoped(&self, id: RunId) -> Result<Run> {

@@ -1,5 +1,5 @@
 use ringdown_domain::attempt::Verdict;
-use ringdown_domain::{E164, OrganisationId, Presented, RunId, Timestamp};
+use ringdown_domain::{E164, HolderId, OrganisationId, Presented, RunId, Timestamp};
 
 /// How a call arrived, for the ledger.
 #[derive(Clone, Debug)]
@@ -14,6 +14,8 @@ pub struct Arrival {
     pub source: String,
     /// SIP Call-ID.
     pub sip_call_id: String,
+    /// The testing agent that holds the call, if it can be told whether it lives.
+    pub holder: Option<HolderId>,
 }
 
 /// What a ledger row is about.

@@ -3,8 +3,8 @@ use std::time::Duration;
 use ringdown_domain::call::EndedReason;
 use ringdown_domain::run::{Effect, State, Status, Window};
 use ringdown_domain::{
-    AgentId, CallId, CronJobId, E164, OrganisationId, PersonalityId, ProjectId, ResultId, RunId,
-    ScenarioId, Team, TestProfileId, Timestamp,
+    AgentId, CallId, CronJobId, E164, HolderId, OrganisationId, PersonalityId, ProjectId, ResultId,
+    RunId, ScenarioId, Team, TestProfileId, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 
@@ -282,6 +282,8 @@ pub struct Run {
     pub window: Option<Window>,
     /// The call it was matched to, once there was one.
     pub call: Option<CallId>,
+    /// The testing agent that held or holds the call, if it can be told whether it lives.
+    pub holder: Option<HolderId>,
     /// When it was triggered.
     pub created_at: Timestamp,
     /// When its call was matched.

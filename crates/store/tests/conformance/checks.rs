@@ -44,6 +44,8 @@ macro_rules! every_check {
             limits::a_long_limited_batch_does_not_hide_another_batch,
             limits::the_queue_says_what_each_run_waits_for,
             limits::a_lowered_limit_admits_nothing_until_there_is_room,
+            holders::runs_are_found_by_who_holds_their_call,
+            holders::a_lost_testing_agent_ends_its_run_once,
             matching::one_run_is_given_to_exactly_one_of_many_calls,
             matching::a_call_that_was_refused_meanwhile_ends_its_run,
             matching::asking_again_about_a_call_gives_the_same_answer,

@@ -8,6 +8,7 @@ pub mod checks;
 pub mod counts;
 pub mod filters;
 pub mod folders;
+pub mod holders;
 pub mod keys;
 pub mod ledger;
 pub mod limits;
@@ -272,6 +273,7 @@ pub fn arrival(name: &str, from: &str, to: &str) -> (IncomingCall, Arrival) {
         to_raw: to.to_owned(),
         source: "192.0.2.1:5060".to_owned(),
         sip_call_id: format!("{name}@192.0.2.1"),
+        holder: None,
     };
     (call, arrival)
 }

@@ -117,6 +117,8 @@ pub async fn a_long_history_and_a_long_queue_slow_nothing_down(db: Db, raw: impl
 
     let evidence = reads("the evidence", async || db.evidence(next[0].id).await);
     assert!(evidence.await.is_empty());
+    let holders = reads("who holds calls", async || db.holders().await);
+    assert!(holders.await.is_empty());
     read(&team, ended.result).await;
 
     let portion = db.cancel_batch(team.scope(), ended.result, "by a user", 5, now);

@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use ringdown_bus::Heard;
+use ringdown_domain::HolderId;
 use ringdown_domain::run::Status;
 use ringdown_proto::v1::envelope::Fact;
 use ringdown_proto::v1::{RunStatus, RunTransition};
@@ -13,15 +15,54 @@ use ringdown_voice::{Error, Synthesizer, VoiceOptions};
 use crate::support::{RUN, Setup, TEAM, World, hear_speech, soon};
 
 async fn cancel(world: &World, team: &str, run: i64) {
+    enter(world, team, run, Status::Cancelled).await;
+}
+
+async fn enter(world: &World, team: &str, run: i64, status: Status) {
     let transition = RunTransition {
         run_id: run,
-        status: RunStatus::from(Status::Cancelled).into(),
+        status: RunStatus::from(status).into(),
         ..RunTransition::default()
     };
     let team = team.parse().unwrap();
     let envelope = world.bus.envelope(&team, Fact::Run(transition));
-    let id = format!("{team}:{run}:cancelled");
+    let id = format!("{team}:{run}:{status}");
     world.bus.publish(&envelope, &id).await.unwrap();
+}
+
+/// The platform took it for lost and gave the slot away: a second call may be up already.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_whose_run_has_failed_is_hung_up_on() {
+    let mut world = Setup::default().start().await;
+    let call = world.dial().await.unwrap();
+    hear_speech(&call).await;
+    enter(&world, "another-team", RUN, Status::Failed).await;
+    enter(&world, TEAM, RUN, Status::Failed).await;
+    soon("the end of the call", call.ended()).await;
+    let (_, ended, _) = world.report().await;
+    assert_eq!(ended.reason, "Testing agent-lost");
+    world.stop().await;
+}
+
+/// Says whose the calls are, lives as long as it works, and says goodbye when all is reported.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_testing_agent_is_heard_under_the_name_it_holds_calls_by_until_it_is_drained() {
+    let mut world = Setup::default().start().await;
+    let mut heartbeats = world.bus.heartbeats().await.unwrap();
+    let _call = world.dial().await.unwrap();
+    let holder: HolderId = world.request().await.holder.parse().unwrap();
+    let heard = soon("a heartbeat", heartbeats.next()).await;
+    assert_eq!(heard, Some(Heard::Alive(holder.clone())));
+    let agent = world.agent.take().unwrap();
+    agent.drain(Duration::ZERO).await;
+    let left = Some(Heard::Left(holder));
+    soon("the goodbye", async {
+        while heartbeats.next().await != left {}
+    })
+    .await;
+    let (names, ..) = world.report().await;
+    assert_eq!(names.last(), Some(&"recorded"));
+    world.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
