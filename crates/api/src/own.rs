@@ -95,7 +95,7 @@ pub struct OrganizationSettings {
 }
 
 /// A project and its settings.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Project {
     /// Its id.
     pub id: i64,
@@ -113,12 +113,14 @@ pub struct Project {
     pub reject: String,
     /// Share of the organisation's slots relative to its other projects, 1 to 1000.
     pub weight: u32,
+    /// How many of its calls may start per second, 0.001 to 1000; null: as many as there are slots.
+    pub calls_per_second: Option<f64>,
     /// Days that ended results are kept with their recordings; null is for ever.
     pub retention_days: Option<u32>,
 }
 
 /// Body of `PATCH projects/ID/`; absent fields stay as they are.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ProjectSettings {
     /// Its name.
@@ -142,6 +144,9 @@ pub struct ProjectSettings {
     /// Share of the organisation's slots relative to its other projects, 1 to 1000.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight: Option<u32>,
+    /// How many of its calls may start per second, 0.001 to 1000 in thousandths; 0 removes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calls_per_second: Option<f64>,
     /// Days that ended results are kept with their recordings, 1 to 3650; 0 keeps them for ever.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retention_days: Option<u32>,

@@ -9,6 +9,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use ringdown_api::{Page as WirePage, PhoneNumber as WireNumber, own as wire};
 use ringdown_bus::now;
+use ringdown_domain::admission::Pace;
 use ringdown_domain::attempt::Verdict;
 use ringdown_domain::dial::Stage;
 use ringdown_domain::{AgentId, PhoneNumberId, ProjectId, RunId, Team};
@@ -325,6 +326,7 @@ fn show_project(project: Project) -> wire::Project {
         }
         .to_owned(),
         weight: project.weight,
+        calls_per_second: project.pace.map(Pace::calls_per_second),
         retention_days: project.retention_days,
     }
 }
@@ -408,6 +410,14 @@ pub(crate) async fn change_project(
     if let Some(weight) = fields.integer("weight", 1, 1000) {
         project.weight = u32::try_from(weight).unwrap_or(1);
     }
+    match fields.real("calls_per_second") {
+        None => {}
+        Some(0.0) => project.pace = None,
+        Some(calls) => match Pace::per_second(calls) {
+            Some(pace) => project.pace = Some(pace),
+            None => fields.wrong("calls_per_second", "Expected 0, or 0.001 to 1000."),
+        },
+    }
     if let Some(days) = fields.integer("retention_days", 0, 3650) {
         project.retention_days = u32::try_from(days).ok().filter(|days| *days > 0);
     }
@@ -446,7 +456,7 @@ pub(crate) async fn queue(
     asked: Asked,
 ) -> Answer<Json<Vec<wire::QueueEntry>>> {
     let scope = asked.principal.scope;
-    let mut entries = state.store().queue(scope.org).await?;
+    let mut entries = state.store().queue(scope.org, now()).await?;
     if scope.project.is_some() {
         // Counted among themselves: how many runs of other projects wait is not this key's business.
         let ids: Vec<RunId> = entries.iter().map(|entry| entry.run).collect();

@@ -213,6 +213,10 @@ pub(crate) struct Run {
     /// Parallel-call limit of this batch.
     #[arg(long)]
     pub(crate) concurrency_limit: Option<u32>,
+    /// Results of a higher priority go first inside their project, -100 to 100.
+    #[arg(long, allow_negative_numbers = true,
+          value_parser = clap::value_parser!(i32).range(-100..=100))]
+    pub(crate) priority: Option<i32>,
     /// Name of the result.
     #[arg(long)]
     pub(crate) name: Option<String>,

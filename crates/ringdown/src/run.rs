@@ -135,6 +135,7 @@ async fn with_bus(
         scenarios: run.scenarios.clone(),
         frequency: run.frequency,
         concurrency_limit: run.concurrency_limit,
+        priority: run.priority,
         name: run.name.clone(),
         dial_route: run
             .dial

@@ -1,5 +1,6 @@
 //! What keeps runs moving: admission, the outbox relay, deadlines, matching and facts.
 
+mod admission;
 mod clip;
 mod cron;
 mod deadlines;
@@ -9,8 +10,8 @@ mod matching;
 mod relay;
 mod retention;
 
-use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use ringdown_bus::{Bus, now};
@@ -58,11 +59,11 @@ struct Inner {
     deadlines: Notify,
     webhooks: Notify,
     cron: Notify,
-    admission: Notify,
+    admission: admission::Waiting,
     retention: Notify,
     /// Where recordings are; `None`: they stay when their runs are deleted.
     artefacts: Option<Artefacts>,
-    to_admit: Mutex<BTreeSet<OrganisationId>>,
+    missed_admissions: AtomicU64,
 }
 
 impl Engine {
@@ -84,10 +85,10 @@ impl Engine {
             deadlines: Notify::new(),
             webhooks: Notify::new(),
             cron: Notify::new(),
-            admission: Notify::new(),
+            admission: admission::Waiting::default(),
             retention: Notify::new(),
             artefacts,
-            to_admit: Mutex::new(BTreeSet::new()),
+            missed_admissions: AtomicU64::new(0),
         }))
     }
 
@@ -109,9 +110,6 @@ impl Engine {
     pub async fn run(&self, stop: CancellationToken) -> Result<(), Error> {
         let matching = matching::Service::start(self).await?;
         let facts = facts::Service::start(self).await?;
-        for org in self.0.store.organisations_with_queue().await? {
-            self.schedule_admission(org);
-        }
         let deadlines = deadlines::Service::new(self);
         let mut parts = JoinSet::new();
         parts.spawn(matching.run(self.clone(), stop.clone()));
@@ -139,7 +137,7 @@ impl Engine {
         let org = batch.org;
         let (batch, runs) = self.0.store.trigger(batch, now()).await?;
         self.changed();
-        if self.admit_portion(org).await {
+        if let Some((_, true)) = self.admit_portion(org).await {
             self.schedule_admission(org);
         }
         let progress = match self.0.store.progress(batch.id).await {
@@ -272,62 +270,5 @@ impl Engine {
     /// Runs were deleted: what belonged to them can be removed.
     pub fn deleted(&self) {
         self.0.retention.notify_one();
-    }
-
-    fn schedule_admission(&self, org: OrganisationId) {
-        self.0
-            .to_admit
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(org);
-        self.0.admission.notify_one();
-    }
-
-    async fn admit(&self, org: OrganisationId) {
-        // A long queue is admitted in portions, so that no transaction holds the others up.
-        while self.admit_portion(org).await {}
-    }
-
-    /// Gives slots to the head of the queue. True if there may be more to give.
-    async fn admit_portion(&self, org: OrganisationId) -> bool {
-        match self.0.store.admit(org, now()).await {
-            Ok(runs) if runs.is_empty() => false,
-            Ok(runs) => {
-                debug!(%org, admitted = runs.len(), "runs got slots");
-                self.changed();
-                true
-            }
-            Err(error) => {
-                warn!(%org, %error, "cannot admit runs, will try again");
-                let engine = self.clone();
-                tokio::spawn(async move {
-                    tokio::time::sleep(PAUSE).await;
-                    engine.schedule_admission(org);
-                });
-                false
-            }
-        }
-    }
-
-    async fn admission_loop(self, stop: CancellationToken) {
-        loop {
-            if stop
-                .run_until_cancelled(self.0.admission.notified())
-                .await
-                .is_none()
-            {
-                return;
-            }
-            let orgs = std::mem::take(
-                &mut *self
-                    .0
-                    .to_admit
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner),
-            );
-            for org in orgs {
-                self.admit(org).await;
-            }
-        }
     }
 }

@@ -6,10 +6,10 @@ use ringdown_domain::{OrganisationId, ResultId, RunId, Timestamp};
 
 use super::counts::{Change, follow};
 use super::rows::{RUN, RUN_FROM, in_state, millis, not_found, run, to_json, within};
-use super::{Database, matching, queue, webhooks};
+use super::{Database, matching, queue, waiting, webhooks};
 use crate::sql::{Session, sql};
 use crate::{
-    Arrival, Matched, NewAttempt, QueueEntry, Result, Run, RunPatch, Scope, Transition,
+    Admission, Arrival, Matched, NewAttempt, QueueEntry, Result, Run, RunPatch, Scope, Transition,
     Transitions, WebhookKind,
 };
 
@@ -166,19 +166,16 @@ pub(super) async fn apply(
 
 #[async_trait]
 impl Transitions for Database {
-    async fn admit(&self, org: OrganisationId, now: Timestamp) -> Result<Vec<Run>> {
+    async fn admit(&self, org: OrganisationId, now: Timestamp) -> Result<Admission> {
         queue::admit(self, org, now).await
     }
 
-    async fn queue(&self, org: OrganisationId) -> Result<Vec<QueueEntry>> {
-        queue::explain(self, org).await
+    async fn queue(&self, org: OrganisationId, now: Timestamp) -> Result<Vec<QueueEntry>> {
+        waiting::list(self, org, now).await
     }
 
     async fn organisations_with_queue(&self) -> Result<Vec<OrganisationId>> {
-        let rows = sql("SELECT DISTINCT org_id FROM runs WHERE status = 'in_queue'")
-            .all(&mut self.read().await?)
-            .await?;
-        rows.iter().map(|row| row.id("org_id")).collect()
+        queue::organisations(self).await
     }
 
     async fn open_gate(&self, batch: ResultId) -> Result<()> {

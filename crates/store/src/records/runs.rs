@@ -27,6 +27,10 @@ pub struct Batch {
     pub name: String,
     /// Its own parallel-call limit.
     pub concurrency_limit: Option<u32>,
+    /// Batches of a higher priority go first inside a project,
+    /// [`MIN_PRIORITY`](ringdown_domain::admission::MIN_PRIORITY) to
+    /// [`MAX_PRIORITY`](ringdown_domain::admission::MAX_PRIORITY).
+    pub priority: i32,
     /// The settings it was triggered with, for `run_settings`.
     pub settings: serde_json::Value,
     /// Whether its runs wait for the pre-run webhook.
@@ -92,6 +96,10 @@ pub struct NewBatch {
     pub name: String,
     /// Its own parallel-call limit.
     pub concurrency_limit: Option<u32>,
+    /// Batches of a higher priority go first inside a project,
+    /// [`MIN_PRIORITY`](ringdown_domain::admission::MIN_PRIORITY) to
+    /// [`MAX_PRIORITY`](ringdown_domain::admission::MAX_PRIORITY).
+    pub priority: i32,
     /// The settings it was triggered with.
     pub settings: serde_json::Value,
     /// Caller IDs the agent may call from.
@@ -403,6 +411,17 @@ pub struct BatchFilter {
     pub search: Option<String>,
     /// Only with a run of one of these evaluators.
     pub scenarios: Vec<ScenarioId>,
+}
+
+/// What an admission did.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Admission {
+    /// The runs that became pending.
+    pub runs: Vec<Run>,
+    /// Whether more could be admitted at once.
+    pub more: bool,
+    /// When the next run may start that only calls per second keep waiting.
+    pub next: Option<Timestamp>,
 }
 
 /// A queued run's place.
