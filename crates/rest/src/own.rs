@@ -1,6 +1,5 @@
 //! Our own additions, under `/ringdown/v1/`.
 
-use std::collections::HashSet;
 use std::time::Duration;
 
 use axum::Json;
@@ -113,11 +112,6 @@ pub(crate) fn operations(table: &mut Table) {
         .path("id", Kind::Id, "The agent.")
         .takes(Body::of::<wire::DialRoute>())
         .answers::<wire::DialRoute>(200);
-    table
-        .get("/ringdown/v1/queue", queue)
-        .id("ringdown-queue-list")
-        .summary("List the runs that wait, and why")
-        .answers::<Vec<wire::QueueEntry>>(200);
     table
         .get("/ringdown/v1/runs/{id}/recording", recording)
         .id("ringdown-runs-recording-retrieve")
@@ -449,30 +443,6 @@ pub(crate) async fn set_dial_route(
         .update_agent(&agent, Vec::new(), now())
         .await?;
     Ok(Json(wire::DialRoute { route }))
-}
-
-pub(crate) async fn queue(
-    Extract(state): Extract<State>,
-    asked: Asked,
-) -> Answer<Json<Vec<wire::QueueEntry>>> {
-    let scope = asked.principal.scope;
-    let mut entries = state.store().queue(scope.org, now()).await?;
-    if scope.project.is_some() {
-        // Counted among themselves: how many runs of other projects wait is not this key's business.
-        let ids: Vec<RunId> = entries.iter().map(|entry| entry.run).collect();
-        let seen = state.store().versions(scope, &ids).await?;
-        let seen: HashSet<RunId> = seen.into_iter().map(|(run, _)| run).collect();
-        entries.retain(|entry| seen.contains(&entry.run));
-        for (entry, position) in entries.iter_mut().zip(1..) {
-            entry.position = position;
-        }
-    }
-    let show = |entry: ringdown_store::QueueEntry| wire::QueueEntry {
-        run_id: entry.run.0,
-        position: entry.position,
-        blocked_by: entry.blocked_by,
-    };
-    Ok(Json(entries.into_iter().map(show).collect()))
 }
 
 pub(crate) async fn recording(

@@ -1,4 +1,6 @@
 use std::collections::HashMap;
+use std::fmt;
+use std::time::Duration;
 
 use super::share::{Claim, SLOT, shares, slots};
 use super::{BatchLoad, Decision, Limit, ProjectLoad, Queue, decide, room};
@@ -37,6 +39,13 @@ impl Settled {
             }
         }
         Self { queue, decision }
+    }
+
+    /// How many runs of a project are about to start.
+    pub fn starting_of(&self, project: ProjectId) -> u64 {
+        let grants = self.decision.grants.iter();
+        let of_project = grants.filter(|grant| grant.project == project);
+        u64::try_from(of_project.count()).unwrap_or(u64::MAX)
     }
 
     /// How many of the oldest runs of a batch are about to start.
@@ -113,5 +122,77 @@ impl Settled {
         let share = shares(limits, &claims).get(place).copied()?;
         let limited = self.queue.limit.is_some() || waiting.get(place)?.limit.is_some();
         limited.then(|| u64::try_from(share / (SLOT / 1000)).unwrap_or(0))
+    }
+}
+
+/// Why nobody knows when a run will start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unknown {
+    /// Its batch waits for the answer of the pre-run webhook.
+    Gated,
+    /// A limit is 0.
+    NoSlots,
+    /// No call of the project has ended yet.
+    NothingMeasured,
+}
+
+impl fmt::Display for Unknown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Gated => "its result waits for the answer of the pre-run webhook",
+            Self::NoSlots => "a limit leaves it no slot: raise the limit",
+            Self::NothingMeasured => "no call of its project has ended yet, so none was measured",
+        })
+    }
+}
+
+/// A queued run's place among those of its project, from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Among the runs of its project that wait.
+    pub in_project: u64,
+    /// Among those of its batch.
+    pub in_batch: u64,
+}
+
+impl Settled {
+    /// About when a run starts, if calls go on as they did: `mean` is how long a run of the project held
+    /// its slot lately.
+    ///
+    /// # Errors
+    /// [`Unknown`] if nobody can know.
+    pub fn starts_at(
+        &self,
+        project: &ProjectLoad,
+        batch: &BatchLoad,
+        place: Place,
+        mean: Option<Duration>,
+        now: Timestamp,
+    ) -> Result<Timestamp, Unknown> {
+        // Calls that `thousandths` of a slot have let go by the turn of the `nth` run.
+        let after = |nth: u64, thousandths: u64| {
+            let mean = mean.ok_or(Unknown::NothingMeasured)?;
+            let micros = mean.as_micros() * u128::from(nth) * 1_000;
+            let wait = micros.checked_div(u128::from(thousandths));
+            let wait = u64::try_from(wait.ok_or(Unknown::NoSlots)?).unwrap_or(u64::MAX);
+            Ok(now.plus(Duration::from_micros(wait)))
+        };
+        let mut start = now;
+        let keeps = self.keeps(project, batch, now);
+        if let Some(pace) = project.pace {
+            let next = pace.next_start(project.last_start, now);
+            let before = u32::try_from(place.in_project.saturating_sub(1)).unwrap_or(u32::MAX);
+            start = start.max(next.plus(pace.interval().saturating_mul(before)));
+        }
+        if matches!(keeps, Some(Limit::Pace) | None) {
+            return Ok(start);
+        }
+        if let Some(share) = self.share(project.id) {
+            start = start.max(after(place.in_project, share)?);
+        }
+        if let Some(limit) = batch.limit {
+            start = start.max(after(place.in_batch, u64::from(limit) * 1_000)?);
+        }
+        Ok(start)
     }
 }

@@ -15,7 +15,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::fmt;
 
-pub use explain::Settled;
+pub use explain::{Place, Settled, Unknown};
 pub use pace::Pace;
 pub use share::Lag;
 use share::{Claim, SLOT, shares, slots};
@@ -69,6 +69,23 @@ pub struct ProjectLoad {
     pub batches: Vec<BatchLoad>,
     /// Whether it has more batches with queued runs than these.
     pub more: bool,
+}
+
+impl ProjectLoad {
+    /// A project without settings, slots and queue.
+    pub fn idle(id: ProjectId) -> Self {
+        Self {
+            id,
+            limit: None,
+            weight: 1,
+            held: 0,
+            pace: None,
+            lag: Lag::NONE,
+            last_start: None,
+            batches: Vec::new(),
+            more: false,
+        }
+    }
 }
 
 /// The queue of one organisation and what its slots are used for.

@@ -5,8 +5,8 @@ use ringdown_domain::{OrganisationId, ResultId, RunId, ScenarioId, Timestamp};
 
 use crate::{
     Admission, Arrival, Attempt, AttemptFilter, Batch, BatchFilter, Expired, Listing, Matched,
-    NewAttempt, NewBatch, OutboxRow, Page, QueueEntry, Repeated, Result, Run, RunFilter, RunPatch,
-    RunProgress, Scope, Transition, TriggeredRun, UsedTemplate,
+    NewAttempt, NewBatch, OutboxRow, Page, QueueEntry, QueuePlace, Repeated, Result, Run,
+    RunFilter, RunPatch, RunProgress, Scope, Transition, TriggeredRun, UsedTemplate,
 };
 
 /// Runs and batches as users see them.
@@ -85,6 +85,9 @@ pub trait Transitions: Send + Sync {
     /// Why each queued run of the organisation waits, in the order of their turns; of a long queue, the
     /// head of each project.
     async fn queue(&self, org: OrganisationId, now: Timestamp) -> Result<Vec<QueueEntry>>;
+    /// Why a run waits; `None` if it is not queued. What other projects do stays hidden from the scope of
+    /// one.
+    async fn place(&self, scope: Scope, run: RunId, now: Timestamp) -> Result<Option<QueuePlace>>;
     /// Organisations that have queued runs, so that a restarted platform can admit.
     async fn organisations_with_queue(&self) -> Result<Vec<OrganisationId>>;
     /// Lets the runs of a gated batch be admitted. Harmless if they may be already.

@@ -9,8 +9,8 @@ use super::rows::{RUN, RUN_FROM, in_state, millis, not_found, run, to_json, with
 use super::{Database, matching, queue, waiting, webhooks};
 use crate::sql::{Session, sql};
 use crate::{
-    Admission, Arrival, Matched, NewAttempt, QueueEntry, Result, Run, RunPatch, Scope, Transition,
-    Transitions, WebhookKind,
+    Admission, Arrival, Matched, NewAttempt, QueueEntry, QueuePlace, Result, Run, RunPatch, Scope,
+    Transition, Transitions, WebhookKind,
 };
 
 /// Reads a run.
@@ -172,6 +172,10 @@ impl Transitions for Database {
 
     async fn queue(&self, org: OrganisationId, now: Timestamp) -> Result<Vec<QueueEntry>> {
         waiting::list(self, org, now).await
+    }
+
+    async fn place(&self, scope: Scope, run: RunId, now: Timestamp) -> Result<Option<QueuePlace>> {
+        waiting::place(self, scope, run, now).await
     }
 
     async fn organisations_with_queue(&self) -> Result<Vec<OrganisationId>> {

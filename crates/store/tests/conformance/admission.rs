@@ -1,11 +1,15 @@
 //! Calls per second, priorities and shares.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use ringdown_domain::admission::Pace;
+use ringdown_domain::admission::{Limit, Pace, Unknown};
+use ringdown_domain::run::{Event, Status};
 use ringdown_domain::{ResultId, RunId};
+use ringdown_store::{Holder, Scope};
 
-use super::{Db, Team, at, cancelled, team, transition};
+use super::limits::peak;
+use super::{Db, Team, at, cancelled, entered, hidden, team, transition};
 
 async fn batch(team: &Team, runs: usize, priority: i32) -> (ResultId, Vec<RunId>) {
     let mut new = team.new_batch(runs);
@@ -100,4 +104,142 @@ pub async fn a_slot_is_shared_over_time_by_weight(db: Db) {
             .unwrap();
     }
     assert_eq!(served, [10, 20, 10]);
+}
+
+/// Each kind of wait is explained with its limit and with who has the slots.
+pub async fn a_queued_run_is_told_its_place(db: Db) {
+    let team = team(&db, "team").await;
+    let place = async |run: RunId, now: u64| db.place(team.scope(), run, at(now)).await.unwrap();
+    let mut limited = team.new_batch(3);
+    limited.concurrency_limit = Some(1);
+    let (_, narrow) = db.trigger(limited, at(0)).await.unwrap();
+    let about = place(narrow[0].id, 0).await.unwrap();
+    assert_eq!((about.position, about.blocked_by), (Some(1), None));
+    db.admit(team.org.id, at(1)).await.unwrap();
+    assert_eq!(place(narrow[0].id, 1).await, None, "it has its slot");
+    let second = place(narrow[2].id, 5).await.unwrap();
+    assert_eq!(
+        (
+            second.position,
+            second.blocked_by,
+            second.limit,
+            second.held
+        ),
+        (Some(2), Some(Limit::Batch), Some(1), Some(1))
+    );
+    assert_eq!(second.starts_at, Err(Unknown::NothingMeasured));
+    let holder = Holder {
+        run: narrow[0].id,
+        status: Status::Pending,
+        since: at(1),
+    };
+    assert_eq!(second.holders, [holder]);
+
+    // A run of 10 s is measured; the next but one starts after two of them.
+    let reason = "refused".to_owned();
+    let refused = Event::NotDialed { reason };
+    transition(&db, narrow[0].id, refused, at(11))
+        .await
+        .unwrap();
+    db.admit(team.org.id, at(11)).await.unwrap();
+    let last = place(narrow[2].id, 12).await.unwrap();
+    assert_eq!((last.position, last.starts_at), (Some(1), Ok(at(22))));
+
+    team.limit(Some(1)).await;
+    let (_, later) = batch(&team, 2, 0).await;
+    let (_, urgent) = batch(&team, 2, 9).await;
+    let blocked = place(later[1], 12).await.unwrap();
+    assert_eq!(
+        (blocked.blocked_by, blocked.limit, blocked.held),
+        (Some(Limit::Organisation), Some(1), Some(1))
+    );
+    assert_eq!(
+        blocked.position,
+        Some(5),
+        "two urgent ones and an older one"
+    );
+    assert_eq!(place(urgent[0], 12).await.unwrap().position, Some(1));
+    assert_eq!(blocked.starts_at, Ok(at(12 + 50)));
+
+    // A project's key learns nothing of the others.
+    let scope = Scope {
+        org: team.org.id,
+        project: Some(team.project.id),
+    };
+    let own = db.place(scope, later[1], at(12)).await.unwrap().unwrap();
+    assert_eq!((own.limit, own.held), (None, None));
+    let other = team.another_project("other").await;
+    let foreign = Scope {
+        org: team.org.id,
+        project: Some(other.id),
+    };
+    hidden("a place", &db.place(foreign, later[1], at(12)).await);
+
+    let mut gated = team.new_batch(1);
+    (gated.project, gated.gated) = (other.id, true);
+    let (_, waits) = db.trigger(gated, at(12)).await.unwrap();
+    let gate = place(waits[0].id, 13).await.unwrap();
+    assert_eq!((gate.blocked_by, gate.position), (Some(Limit::Gate), None));
+    assert_eq!(gate.starts_at, Err(Unknown::Gated));
+}
+
+/// Several admit at once while runs end and limits change: what is committed never exceeds what held then.
+pub async fn admitters_that_race_exceed_no_limit(db: Db) {
+    let team = Arc::new(team(&db, "team").await);
+    team.limit(Some(7)).await;
+    let mut paced = team.another_project("paced").await;
+    paced.pace = Pace::per_second(2.0);
+    db.update_project(&paced, vec![], at(0)).await.unwrap();
+    let mut heavy = team.another_project("heavy").await;
+    (heavy.weight, heavy.parallel_limit) = (3, Some(4));
+    db.update_project(&heavy, vec![], at(0)).await.unwrap();
+    for (project, limit) in [
+        (team.project.id, Some(2)),
+        (paced.id, None),
+        (heavy.id, None),
+    ] {
+        let mut new = team.new_batch(60);
+        (new.project, new.concurrency_limit) = (project, limit);
+        db.trigger(new, at(0)).await.unwrap();
+    }
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..4 {
+        let team = Arc::clone(&team);
+        tasks.spawn(async move {
+            let mut ended = 0;
+            for turn in 0..60 {
+                let admission = team.db.admit(team.org.id, at(turn)).await.unwrap();
+                for run in admission.runs {
+                    transition(&team.db, run.id, cancelled(), at(turn))
+                        .await
+                        .unwrap();
+                    ended += 1;
+                }
+            }
+            ended
+        });
+    }
+    let mut ended = 0;
+    while let Some(done) = tasks.join_next().await {
+        ended += done.unwrap();
+    }
+    assert!(ended > 60, "{ended} runs ended");
+    let rows = entered(&db).await;
+    let peak = peak(&rows);
+    assert!(peak.organisation <= 7);
+    assert!(peak.project[&heavy.id] <= 4);
+    assert!(peak.batch.values().all(|held| *held <= 7));
+    let mut starts: Vec<_> = rows
+        .iter()
+        .filter(|row| row.run.project == paced.id && row.status == Status::Pending)
+        .map(|row| row.window.unwrap().opens_at)
+        .collect();
+    starts.sort();
+    assert!(starts.len() > 10);
+    for pair in starts.windows(2) {
+        assert!(
+            pair[1].since(pair[0]) >= Duration::from_millis(500),
+            "{pair:?}"
+        );
+    }
 }

@@ -47,6 +47,8 @@ macro_rules! every_check {
             admission::batches_of_a_higher_priority_go_first,
             admission::a_paced_project_starts_its_runs_one_by_one,
             admission::a_slot_is_shared_over_time_by_weight,
+            admission::a_queued_run_is_told_its_place,
+            admission::admitters_that_race_exceed_no_limit,
             matching::one_run_is_given_to_exactly_one_of_many_calls,
             matching::a_call_that_was_refused_meanwhile_ends_its_run,
             matching::asking_again_about_a_call_gives_the_same_answer,
