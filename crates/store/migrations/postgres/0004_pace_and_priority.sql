@@ -16,4 +16,4 @@ CREATE INDEX batch_counts_queued ON batch_counts (project_id, priority DESC, res
 -- Nobody steps from batch to batch along the queued runs any more.
 DROP INDEX runs_queued;
 -- Slots each project holds.
-CREATE INDEX runs_held ON runs (org_id, project_id) WHERE status IN ('pending', 'in_progress');
+CREATE INDEX runs_held ON runs (org_id, project_id, status) WHERE status IN ('pending', 'in_progress');

@@ -22,7 +22,7 @@ const PORTION: u32 = 200;
 
 /// Batches of a project that are read beside those that could get a slot, so that its share does not look
 /// smaller than it is.
-const BESIDE: u32 = 16;
+const BESIDE: u32 = 4;
 
 /// Which waiting batches are read.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -83,6 +83,23 @@ impl Slots {
 /// A waiting batch as it is read: id, limit, slots it holds, runs in the queue, priority.
 type Waiting = (i64, Option<u32>, u32, u32, i64);
 
+/// The oldest queued runs of a batch, at most `most`.
+pub(super) async fn oldest(on: &mut Session, batch: ResultId, most: u32) -> Result<Vec<RunId>> {
+    let mut query = sql("SELECT id FROM runs WHERE status = 'in_queue' AND ");
+    // PostgreSQL would walk all runs in the order of their ids, in the hope of meeting queued ones of the
+    // batch soon, and pass those that have ended. That the batch is a range of one makes its index the only
+    // one in the right order.
+    query
+        .either("result_id = ", "result_id BETWEEN ")
+        .push_bind(batch.0)
+        .either("", " AND $1")
+        .either(" ORDER BY id", " ORDER BY result_id, id")
+        .push(" LIMIT ")
+        .push_bind(most);
+    let rows = query.all(on).await?;
+    rows.iter().map(|row| row.id("id")).collect()
+}
+
 /// Reads the projects that have queued runs or are remembered to have had some, each with at most `most`
 /// waiting batches.
 pub(super) async fn projects(
@@ -104,8 +121,8 @@ pub(super) async fn projects(
         .push(
             " FROM (SELECT c.result_id AS id, b.concurrency_limit AS lim, \
              c.pending + c.in_progress AS held, c.in_queue, c.priority FROM batch_counts c \
-             JOIN batches b ON b.id = c.result_id WHERE c.project_id = p.id AND c.in_queue > 0 \
-             AND b.state = 'ready' ",
+             CROSS JOIN batches b WHERE b.id = c.result_id AND c.project_id = p.id \
+             AND c.in_queue > 0 AND b.state = 'ready' ",
         )
         .push(match batches {
             Batches::All => "",
@@ -205,20 +222,13 @@ async fn chosen(on: &mut Session, grants: &[Grant]) -> Result<Vec<RunId>> {
     for grant in grants {
         *wanted.entry(grant.batch).or_default() += 1;
     }
-    let mut oldest: HashMap<ResultId, std::vec::IntoIter<RunId>> = HashMap::new();
+    let mut of_batch: HashMap<ResultId, std::vec::IntoIter<RunId>> = HashMap::new();
     for (batch, wanted) in wanted {
-        let rows = sql(
-            "SELECT id FROM runs WHERE result_id = $1 AND status = 'in_queue' ORDER BY id LIMIT $2",
-        )
-        .bind(batch.0)
-        .bind(wanted)
-        .all(on)
-        .await?;
-        let ids: Vec<RunId> = rows.iter().map(|row| row.id("id")).collect::<Result<_>>()?;
-        oldest.insert(batch, ids.into_iter());
+        let ids = oldest(on, batch, wanted).await?;
+        of_batch.insert(batch, ids.into_iter());
     }
     let runs = grants.iter();
-    let runs = runs.filter_map(|grant| oldest.get_mut(&grant.batch).and_then(Iterator::next));
+    let runs = runs.filter_map(|grant| of_batch.get_mut(&grant.batch).and_then(Iterator::next));
     Ok(runs.collect())
 }
 

@@ -1,4 +1,5 @@
-//! Why runs wait. Bounded, however long the queue is.
+//! Why runs wait. Bounded, however long the queue is: whole batches are counted by their counts, and runs
+//! one by one only inside the batch that is asked about.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,7 +8,7 @@ use ringdown_domain::admission::{BatchLoad, Limit, Place, ProjectLoad, Queue, Se
 use ringdown_domain::{OrganisationId, ResultId, RunId, Timestamp};
 
 use super::Database;
-use super::queue::{Batches, Slots, projects};
+use super::queue::{Batches, Slots, oldest, projects};
 use super::rows::{count, from_millis, limit, not_found, status, unsigned, within};
 use crate::sql::{Session, sql};
 use crate::{HOLDERS, Holder, QueueEntry, QueuePlace, Result, Scope};
@@ -40,18 +41,6 @@ async fn settled(
     Ok((queue, settled))
 }
 
-/// The oldest queued runs of a batch.
-async fn oldest(on: &mut Session, batch: &BatchLoad, most: u32) -> Result<Vec<RunId>> {
-    let rows = sql(
-        "SELECT id FROM runs WHERE result_id = $1 AND status = 'in_queue' ORDER BY id LIMIT $2",
-    )
-    .bind(batch.id.0)
-    .bind(most)
-    .all(on)
-    .await?;
-    rows.iter().map(|row| row.id("id")).collect()
-}
-
 pub(super) async fn list(
     db: &Database,
     org: OrganisationId,
@@ -68,7 +57,7 @@ pub(super) async fn list(
             if left == 0 {
                 break;
             }
-            let runs = oldest(&mut on, batch, left).await?;
+            let runs = oldest(&mut on, batch.id, left).await?;
             left = left.saturating_sub(u32::try_from(runs.len()).unwrap_or(u32::MAX));
             let starting = settled.starting(batch.id);
             let waits_for = keeps(&settled, project, batch, now);
@@ -143,8 +132,8 @@ async fn queued(
     let mut before = sql(
         "SELECT (SELECT count(*) FROM runs WHERE result_id = $1 AND status = 'in_queue' AND id < $2) \
          AS in_batch, CAST(coalesce(sum(c.in_queue), 0) AS BIGINT) AS in_project \
-         FROM batch_counts c JOIN batches b ON b.id = c.result_id AND b.state = 'ready' \
-         WHERE c.project_id = $3 AND c.in_queue > 0 AND (c.priority > $4 OR \
+         FROM batch_counts c CROSS JOIN batches b WHERE b.id = c.result_id AND b.state = 'ready' \
+         AND c.project_id = $3 AND c.in_queue > 0 AND (c.priority > $4 OR \
          (c.priority = $4 AND c.result_id < $1))",
     );
     before = before.bind(batch.0).bind(id.0);

@@ -39,8 +39,8 @@ fn batches(batch: i64, copies: u32, runs: u32) -> [String; 3] {
     ]
 }
 
-/// The median of what it takes to give one slot away, with `copies` batches of `runs` runs beside one of
-/// `first` runs.
+/// The least that it takes to give one slot away: the database is measured, and not what else the machine
+/// does. There are `copies` batches of `runs` runs beside one of `first` runs.
 async fn measured(
     db: &Db,
     raw: &impl AsyncFn(String),
@@ -57,6 +57,7 @@ async fn measured(
         }
     }
     raw(multiplied("runs", RUN, all[0].id.0, first)).await;
+    raw("ANALYZE".to_owned()).await;
     raw(format!(
         "{COUNT} WHERE updated_at = 0 OR result_id = {}",
         batch.id
@@ -78,21 +79,20 @@ async fn measured(
         pending.extend(next);
     }
     took.sort();
-    took[took.len() / 2]
+    took[0]
 }
 
-/// Ten runs in the queue, or 100,000, in one batch or in a thousand.
+/// A few runs in the queue, or 100,000, in one batch or in a thousand.
 pub async fn a_slot_is_given_away_as_quickly_whatever_waits(db: Db, raw: impl AsyncFn(String)) {
+    // What is done for the first time takes longer.
+    measured(&db, &raw, "first", (60, 0, 0)).await;
     let short = measured(&db, &raw, "short", (60, 0, 0)).await;
     let long = measured(&db, &raw, "long", (100_000, 0, 0)).await;
     let many = measured(&db, &raw, "many", (60, 1_000, 100)).await;
-    println!(
-        "a freed slot is given away in {short:?}; of 100,000 runs {long:?}; of 1,000 batches {many:?}"
-    );
-    // What else the machine does is no part of it, but it is measured as well.
+    println!("a slot of few takes {short:?}; of 100,000 runs {long:?}; of 1,000 batches {many:?}");
     for (what, took) in [("runs", long), ("batches", many)] {
         assert!(
-            took < short * 2 + Duration::from_millis(2),
+            took < short.mul_f64(1.5) + Duration::from_millis(1),
             "of many {what} it takes {took:?}, of few {short:?}"
         );
     }
