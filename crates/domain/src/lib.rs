@@ -14,6 +14,7 @@ pub mod call;
 pub mod dial;
 mod e164;
 mod ids;
+pub mod invariant;
 pub mod matching;
 pub mod personality;
 pub mod run;

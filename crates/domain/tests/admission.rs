@@ -12,6 +12,7 @@ use proptest::prelude::*;
 use ringdown_domain::admission::{
     BatchLoad, Decision, Lag, Limit, Pace, ProjectLoad, Queue, Settled, decide,
 };
+use ringdown_domain::invariant::of_admission;
 use ringdown_domain::{ProjectId, ResultId, Timestamp};
 
 const MOST: u32 = 1_000;
@@ -173,6 +174,21 @@ fn places_follow_the_weights() {
     assert_eq!(settled.others_before(heavy, 10), 5);
 }
 
+#[test]
+fn slots_beyond_a_limit_are_seen() {
+    let mut queue = queue(2, vec![project(1, &[batch(1, 5)])]);
+    let decision = decide(&queue, MOST, at(0));
+    assert_eq!(of_admission(&queue, &decision), None);
+    queue.limit = Some(1);
+    assert!(of_admission(&queue, &decision).is_some());
+    queue.limit = None;
+    queue.projects[0].limit = Some(1);
+    assert!(of_admission(&queue, &decision).is_some());
+    queue.projects[0].limit = None;
+    queue.projects[0].batches[0].limit = Some(1);
+    assert!(of_admission(&queue, &decision).is_some());
+}
+
 fn limits() -> impl Strategy<Value = Option<u32>> {
     proptest::option::of(0u32..6)
 }
@@ -231,6 +247,7 @@ proptest! {
             projects,
         };
         let decision = decide(&queue, most, at(0));
+        prop_assert_eq!(of_admission(&queue, &decision), None);
         let given = |id: ResultId| {
             let of_batch = decision.grants.iter().filter(|grant| grant.batch == id);
             u32::try_from(of_batch.count()).unwrap()

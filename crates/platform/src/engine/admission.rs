@@ -91,6 +91,9 @@ impl Engine {
                 if let Some(at) = admission.next {
                     self.0.admission.add_at(org, at);
                 }
+                let of = format_args!("organisation {org}");
+                self.0.invariants.check(admission.violation, &of);
+                admission.runs.iter().for_each(|run| self.check(run));
                 let admitted = admission.runs.len();
                 if admitted > 0 {
                     debug!(%org, admitted, "runs got slots");

@@ -15,6 +15,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use ringdown_bus::{Bus, now};
+use ringdown_domain::invariant::{Invariant, of_run};
 use ringdown_domain::run::{Effect, Event, Status};
 use ringdown_domain::{OrganisationId, ResultId, RunId};
 use ringdown_store::{
@@ -27,6 +28,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, warn};
 
 use crate::Error;
+use crate::invariants::Counts;
 
 /// Pause before something that failed is tried again.
 const PAUSE: Duration = Duration::from_millis(250);
@@ -64,6 +66,7 @@ struct Inner {
     /// Where recordings are; `None`: they stay when their runs are deleted.
     artefacts: Option<Artefacts>,
     missed_admissions: AtomicU64,
+    invariants: Counts,
 }
 
 impl Engine {
@@ -89,6 +92,7 @@ impl Engine {
             retention: Notify::new(),
             artefacts,
             missed_admissions: AtomicU64::new(0),
+            invariants: Counts::default(),
         }))
     }
 
@@ -241,6 +245,7 @@ impl Engine {
         self.changed();
         let run = &transition.run;
         debug!(run = %run.id, status = %run.status(), "run changed");
+        self.check(run);
         for effect in &transition.effects {
             match effect {
                 Effect::SlotFreed => self.schedule_admission(run.org),
@@ -248,6 +253,25 @@ impl Engine {
                 Effect::HangUp(call) => debug!(run = %run.id, %call, "call has to be hung up"),
             }
         }
+    }
+
+    /// What has to be true of a run after every transition.
+    fn check(&self, run: &Run) {
+        let found = of_run(
+            &run.state,
+            run.window,
+            run.executed_at,
+            run.seq,
+            run.version,
+        );
+        self.0
+            .invariants
+            .check(found, &format_args!("run {}", run.id));
+    }
+
+    /// How often each invariant was violated since the start; in debug builds a violation panics instead.
+    pub fn violations(&self) -> impl Iterator<Item = (Invariant, u64)> {
+        self.0.invariants.all()
     }
 
     /// Something was written: the outbox has rows, deadlines may have moved.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use ringdown_domain::admission::{
     Account, BatchLoad, Decision, Grant, Lag, ProjectLoad, Queue, decide,
 };
+use ringdown_domain::invariant::of_admission;
 use ringdown_domain::run::Event;
 use ringdown_domain::{OrganisationId, ProjectId, ResultId, RunId, Timestamp};
 
@@ -251,12 +252,14 @@ pub(super) async fn admit(db: &Database, org: OrganisationId, now: Timestamp) ->
         held: slots.held(),
         projects: projects.into_iter().map(|project| project.load).collect(),
     };
+    let decision = decide(&queue, PORTION, now);
+    let violation = of_admission(&queue, &decision);
     let Decision {
         grants,
         accounts,
         more,
         next,
-    } = decide(&queue, PORTION, now);
+    } = decision;
     if grants.is_empty() && accounts.is_empty() {
         return Ok(Admission {
             next,
@@ -281,6 +284,7 @@ pub(super) async fn admit(db: &Database, org: OrganisationId, now: Timestamp) ->
         runs,
         more: more || missing,
         next,
+        violation,
     })
 }
 

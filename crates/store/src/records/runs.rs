@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use ringdown_domain::admission::{Limit, Pace, Unknown};
 use ringdown_domain::call::EndedReason;
+use ringdown_domain::invariant::Violation;
 use ringdown_domain::run::{Effect, State, Status, Window};
 use ringdown_domain::{
     AgentId, CallId, CronJobId, E164, OrganisationId, PersonalityId, ProjectId, ResultId, RunId,
@@ -423,6 +424,8 @@ pub struct Admission {
     pub more: bool,
     /// When the next run may start that only calls per second keep waiting.
     pub next: Option<Timestamp>,
+    /// A promise that was not kept by it.
+    pub violation: Option<Violation>,
 }
 
 /// A queued run's place.
