@@ -115,7 +115,7 @@ pub struct OrganizationSettings {
 }
 
 /// A project and its settings.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Project {
     /// Its id.
     pub id: i64,
@@ -133,12 +133,14 @@ pub struct Project {
     pub reject: String,
     /// Share of the organisation's slots relative to its other projects, 1 to 1000.
     pub weight: u32,
+    /// How many of its calls may start per second, 0.001 to 1000; null: as many as there are slots.
+    pub calls_per_second: Option<f64>,
     /// Days that ended results are kept with their recordings; null is for ever.
     pub retention_days: Option<u32>,
 }
 
 /// Body of `PATCH projects/ID/`; absent fields stay as they are.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ProjectSettings {
     /// Its name.
@@ -162,6 +164,9 @@ pub struct ProjectSettings {
     /// Share of the organisation's slots relative to its other projects, 1 to 1000.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight: Option<u32>,
+    /// How many of its calls may start per second, 0.001 to 1000 in thousandths; 0 removes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calls_per_second: Option<f64>,
     /// Days that ended results are kept with their recordings, 1 to 3650; 0 keeps them for ever.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retention_days: Option<u32>,
@@ -182,8 +187,46 @@ pub struct QueueEntry {
     pub run_id: i64,
     /// Its place, from 1.
     pub position: u32,
-    /// The limit that keeps it: `organisation`, `project` or `batch`.
+    /// What keeps it: `organisation`, `project`, `batch` or `pace`; `admission` if it is about to start.
     pub blocked_by: String,
+}
+
+/// Why one run waits, and for how long.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct QueuePlace {
+    /// The run.
+    pub run_id: i64,
+    /// Whether it waits for a slot; if not, the rest is empty.
+    pub queued: bool,
+    /// Its place in the order in which runs get slots, from 1, as far as can be told while all wait that
+    /// wait now; null while its result waits for the pre-run webhook.
+    pub position: Option<u64>,
+    /// What keeps it: the limit of its `organisation`, `project` or `batch`, the project's `pace`, or the
+    /// `gate` of the pre-run webhook; `admission` if it is about to start.
+    pub blocked_by: Option<String>,
+    /// How many slots that limit allows.
+    pub limit: Option<u32>,
+    /// How many of them are used.
+    pub held: Option<u32>,
+    /// How many calls of its project may start per second.
+    pub calls_per_second: Option<f64>,
+    /// Runs that use the slots, oldest first, at most 20.
+    pub holders: Vec<SlotHolder>,
+    /// About when it starts, RFC 3339, if calls go on as the latest ones of its project did.
+    pub estimated_start_at: Option<String>,
+    /// Why that is not known.
+    pub estimate_unknown_because: Option<String>,
+}
+
+/// A run that uses a slot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SlotHolder {
+    /// The run.
+    pub run_id: i64,
+    /// Its state, `pending` or `in_progress`.
+    pub status: String,
+    /// Since when it is in it, RFC 3339.
+    pub since: String,
 }
 
 /// A run's state, in an event of its result.

@@ -58,6 +58,9 @@ pub struct RunScenarios {
     /// Parallel-call limit of this result, at least 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub concurrency_limit: Option<i64>,
+    /// Results of a higher priority go first inside their project, -100 to 100; default 0. Our own addition.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub priority: Option<i64>,
     /// Mock tools to switch on; kept with the result.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mock_tool_names: Option<Vec<String>>,

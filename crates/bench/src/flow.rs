@@ -167,7 +167,7 @@ async fn ways(kind: Kind, queued: usize) -> anyhow::Result<Duration> {
         let begun = Instant::now();
         let now = ringdown_bus::now;
         let admitted = store.admit(world.org, now()).await?;
-        let Some(RunId(id)) = admitted.first().map(|run| run.id) else {
+        let Some(RunId(id)) = admitted.runs.first().map(|run| run.id) else {
             anyhow::bail!("nothing was admitted");
         };
         let call = CallId(format!("way-{way}"));

@@ -238,6 +238,11 @@ impl Client {
         .await
     }
 
+    /// Why one run waits, and for how long.
+    pub async fn queue_place(&self, run: i64) -> Result<own::QueuePlace, Error> {
+        self.get(&format!("{OWN}/runs/{run}/queue/")).await
+    }
+
     /// Why queued runs wait.
     pub async fn queue(&self) -> Result<Vec<own::QueueEntry>, Error> {
         self.get(&format!("{OWN}/queue/")).await

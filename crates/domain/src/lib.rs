@@ -15,6 +15,7 @@ mod caller;
 pub mod dial;
 mod e164;
 mod ids;
+pub mod invariant;
 pub mod matching;
 mod numbering;
 pub mod personality;

@@ -10,6 +10,7 @@
 
 mod engine;
 mod error;
+mod invariants;
 pub mod plan;
 mod score;
 

@@ -28,6 +28,7 @@ mod pages;
 mod paths;
 mod personalities;
 mod profiles;
+mod queue;
 mod results;
 mod runs;
 mod scenarios;
@@ -108,6 +109,7 @@ fn table() -> Table {
     metrics::operations(&mut table);
     cron_jobs::operations(&mut table);
     own::operations(&mut table);
+    queue::operations(&mut table);
     events::operations(&mut table);
     webhooks::operations(&mut table);
     teams::operations(&mut table);

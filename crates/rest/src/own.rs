@@ -1,6 +1,5 @@
 //! Our own additions, under `/ringdown/v1/`.
 
-use std::collections::HashSet;
 use std::time::Duration;
 
 use axum::Json;
@@ -9,6 +8,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use ringdown_api::{Page as WirePage, PhoneNumber as WireNumber, own as wire};
 use ringdown_bus::now;
+use ringdown_domain::admission::Pace;
 use ringdown_domain::{AgentId, PhoneNumberId, ProjectId, RunId, Team};
 use ringdown_store::{
     Error as StoreError, NewOrganisation, NewPhoneNumber, Organisation, Project, Reject, Role,
@@ -111,11 +111,6 @@ pub(crate) fn operations(table: &mut Table) {
         .path("id", Kind::Id, "The agent.")
         .takes(Body::of::<wire::DialRoute>())
         .answers::<wire::DialRoute>(200);
-    table
-        .get("/ringdown/v1/queue", queue)
-        .id("ringdown-queue-list")
-        .summary("List the runs that wait, and why")
-        .answers::<Vec<wire::QueueEntry>>(200);
     table
         .get("/ringdown/v1/runs/{id}/recording", recording)
         .id("ringdown-runs-recording-retrieve")
@@ -271,6 +266,7 @@ fn show_project(project: Project) -> wire::Project {
         }
         .to_owned(),
         weight: project.weight,
+        calls_per_second: project.pace.map(Pace::calls_per_second),
         retention_days: project.retention_days,
     }
 }
@@ -354,6 +350,14 @@ pub(crate) async fn change_project(
     if let Some(weight) = fields.integer("weight", 1, 1000) {
         project.weight = u32::try_from(weight).unwrap_or(1);
     }
+    match fields.real("calls_per_second") {
+        None => {}
+        Some(0.0) => project.pace = None,
+        Some(calls) => match Pace::per_second(calls) {
+            Some(pace) => project.pace = Some(pace),
+            None => fields.wrong("calls_per_second", "Expected 0, or 0.001 to 1000."),
+        },
+    }
     if let Some(days) = fields.integer("retention_days", 0, 3650) {
         project.retention_days = u32::try_from(days).ok().filter(|days| *days > 0);
     }
@@ -385,30 +389,6 @@ pub(crate) async fn set_dial_route(
         .update_agent(&agent, Vec::new(), now())
         .await?;
     Ok(Json(wire::DialRoute { route }))
-}
-
-pub(crate) async fn queue(
-    Extract(state): Extract<State>,
-    asked: Asked,
-) -> Answer<Json<Vec<wire::QueueEntry>>> {
-    let scope = asked.principal.scope;
-    let mut entries = state.store().queue(scope.org).await?;
-    if scope.project.is_some() {
-        // Counted among themselves: how many runs of other projects wait is not this key's business.
-        let ids: Vec<RunId> = entries.iter().map(|entry| entry.run).collect();
-        let seen = state.store().versions(scope, &ids).await?;
-        let seen: HashSet<RunId> = seen.into_iter().map(|(run, _)| run).collect();
-        entries.retain(|entry| seen.contains(&entry.run));
-        for (entry, position) in entries.iter_mut().zip(1..) {
-            entry.position = position;
-        }
-    }
-    let show = |entry: ringdown_store::QueueEntry| wire::QueueEntry {
-        run_id: entry.run.0,
-        position: entry.position,
-        blocked_by: entry.blocked_by,
-    };
-    Ok(Json(entries.into_iter().map(show).collect()))
 }
 
 pub(crate) async fn recording(

@@ -51,6 +51,8 @@ pub(crate) enum Command {
     /// List the attempt ledger: every call that arrived, every call that was made, and why each
     /// went as it did.
     Attempts(Attempts),
+    /// Say why a run waits: its place in the queue, the limit, who has the slots, when it starts.
+    Queue(Queue),
     /// Write everything the platform knows, recordings included, to one file.
     Backup(Backup),
     /// Fill an empty database from a backup, of either kind of database.
@@ -213,6 +215,10 @@ pub(crate) struct Run {
     /// Parallel-call limit of this batch.
     #[arg(long)]
     pub(crate) concurrency_limit: Option<u32>,
+    /// Results of a higher priority go first inside their project, -100 to 100.
+    #[arg(long, allow_negative_numbers = true,
+          value_parser = clap::value_parser!(i32).range(-100..=100))]
+    pub(crate) priority: Option<i32>,
     /// Name of the result.
     #[arg(long)]
     pub(crate) name: Option<String>,
@@ -287,6 +293,15 @@ pub(crate) struct Attempts {
     /// Rows at the most.
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=500))]
     pub(crate) limit: u32,
+}
+
+/// `ringdown queue`
+#[derive(Debug, Args)]
+pub(crate) struct Queue {
+    /// The run.
+    pub(crate) run_id: i64,
+    #[command(flatten)]
+    pub(crate) upstream: Upstream,
 }
 
 /// `ringdown backup`

@@ -12,6 +12,7 @@ mod dial;
 mod exit;
 mod print;
 mod progress;
+mod queue;
 mod roles;
 mod run;
 mod secrets;
@@ -86,6 +87,7 @@ async fn command(cli: Cli, config: config::Config) -> Outcome {
         Command::Serve(serve) => up::up(&config, &serve.roles, format).await,
         Command::Dial(dial) => dial::dial(&dial, format).await,
         Command::Attempts(attempts) => attempts::attempts(&attempts, format).await,
+        Command::Queue(queue) => queue::queue(&queue, format).await,
         Command::Webhooks(webhooks) => webhooks::webhooks(webhooks, format).await,
         Command::Run(run) => Box::pin(run::run(run, format)).await,
         Command::Demo(demo) => Box::pin(demo::demo(&demo, format)).await,

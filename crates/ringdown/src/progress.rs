@@ -2,18 +2,23 @@
 
 use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use ringdown_domain::dial::Stage;
 use ringdown_domain::run::Status;
 use ringdown_observer::{RunKey, RunView};
 
+/// Least time between two lines about the queue, without a terminal.
+const QUIET: Duration = Duration::from_secs(30);
+
 /// What has been shown of a set of runs.
 pub(crate) struct Progress {
     bar: ProgressBar,
     shown: BTreeMap<RunKey, Shown>,
     total: usize,
+    /// Why the first queued run waits, as it was said last, and when.
+    waiting: Option<(String, Instant)>,
 }
 
 /// What has been shown of one run.
@@ -45,6 +50,7 @@ impl Progress {
             bar,
             shown: BTreeMap::new(),
             total,
+            waiting: None,
         }
     }
 
@@ -70,10 +76,48 @@ impl Progress {
             trouble: trouble.is_some(),
         };
         self.shown.insert(key, shown);
-        let up = self.count(|status| matches!(status, Status::Pending | Status::InProgress));
-        self.bar.set_message(format!("{up} being called"));
+        self.set_message();
         let done = self.count(Status::is_terminal);
         self.bar.set_position(u64::try_from(done).unwrap_or(0));
+    }
+
+    fn set_message(&self) {
+        let up = self.count(|status| matches!(status, Status::Pending | Status::InProgress));
+        let mut message = format!("{up} being called");
+        if let Some((waiting, _)) = &self.waiting {
+            message.push_str(&format!("\n{waiting}"));
+        }
+        self.bar.set_message(message);
+    }
+
+    /// Why the first queued run waits: a line under the bar, or without a terminal a line when it is news
+    /// and the last one is a while ago.
+    pub(crate) fn waiting(&mut self, why: Option<String>) {
+        let Some(why) = why else {
+            if self.waiting.take().is_some() {
+                self.set_message();
+            }
+            return;
+        };
+        let known = self.waiting.as_ref();
+        let old = known.is_some_and(|(said, at)| {
+            *said == why || (self.bar.is_hidden() && at.elapsed() < QUIET)
+        });
+        if old {
+            return;
+        }
+        if self.bar.is_hidden() {
+            self.say(&why);
+        }
+        self.waiting = Some((why, Instant::now()));
+        self.set_message();
+    }
+
+    /// The first run that waits for a slot.
+    pub(crate) fn first_queued(&self) -> Option<i64> {
+        let mut queued = self.shown.iter();
+        let queued = queued.find(|(_, shown)| shown.status == Status::InQueue);
+        queued.map(|(key, _)| key.run.0)
     }
 
     /// A line about something else.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use async_trait::async_trait;
-use prometheus::{IntGauge, Registry};
+use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 use ringdown_bus::{Bus, From, NatsServer, ServerOptions, find_nats_server};
 use ringdown_carrier::account::Accounts;
 use ringdown_carrier::{RouteSpec, Routes};
@@ -309,8 +309,32 @@ async fn start_platform(config: &Config, running: &mut Running) -> Result<(), Fa
     registry
         .register(Box::new(unusable.clone()))
         .map_err(Failure::internal)?;
-    let bus = running.bus.clone();
+    let missed = IntCounter::new(
+        "ringdown_platform_missed_admissions_total",
+        "Runs that got a slot only because a sweep looked for them.",
+    )
+    .map_err(Failure::internal)?;
+    registry
+        .register(Box::new(missed.clone()))
+        .map_err(Failure::internal)?;
+    let violations = IntCounterVec::new(
+        Opts::new(
+            "ringdown_invariant_violations_total",
+            "Promises that were not kept, by invariant; each is in the log as well.",
+        ),
+        &["invariant"],
+    )
+    .map_err(Failure::internal)?;
+    registry
+        .register(Box::new(violations.clone()))
+        .map_err(Failure::internal)?;
+    let (bus, counted) = (running.bus.clone(), engine.clone());
     let health = Arc::new(Health::new(move || {
+        for (invariant, count) in counted.violations() {
+            let counter = violations.with_label_values(&[invariant.as_str()]);
+            counter.inc_by(count.saturating_sub(counter.get()));
+        }
+        missed.inc_by(counted.missed_admissions().saturating_sub(missed.get()));
         unusable.set(i64::try_from(bus.unusable_messages()).unwrap_or(i64::MAX));
         ringdown_telemetry::render(&registry)
     }));

@@ -22,6 +22,7 @@ use crate::cli::{Format, Run};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::print;
 use crate::progress::{Progress, dial_trouble};
+use crate::queue::Waits;
 use crate::roles::route_specs;
 use crate::up::Signals;
 
@@ -135,6 +136,7 @@ async fn with_bus(
         scenarios: run.scenarios.clone(),
         frequency: run.frequency,
         concurrency_limit: run.concurrency_limit,
+        priority: run.priority,
         name: run.name.clone(),
         dial_route: run
             .dial
@@ -144,7 +146,7 @@ async fn with_bus(
     };
     let followed = match trigger_unless_given_up(client, bus, &plan, signals).await {
         Ok(Some(triggered)) => {
-            let ended = follow(run, &poller, &observer, &team, &triggered, signals).await;
+            let ended = follow(run, client, &poller, &observer, &triggered, &team, signals).await;
             ended.map(|ended| Some((triggered, ended)))
         }
         Ok(None) => Ok(None),
@@ -271,10 +273,11 @@ enum Ended {
 /// Shows every transition until all runs have ended.
 async fn follow(
     run: &Run,
+    client: &Client,
     poller: &Poller,
     observer: &Observer,
-    team: &Team,
     triggered: &Triggered,
+    team: &Team,
     signals: &mut Signals,
 ) -> Result<Ended, Failure> {
     let mut changes = observer.changes();
@@ -282,6 +285,7 @@ async fn follow(
     let deadline = tokio::time::sleep(Duration::from_secs(run.timeout));
     let mut deadline = std::pin::pin!(deadline);
     let mut look = tokio::time::interval(Duration::from_secs(1));
+    let waits = Waits::new(client.clone());
     loop {
         for (key, view) in observer.snapshot() {
             if key.team == *team {
@@ -292,6 +296,8 @@ async fn follow(
         if progress.all_ended() {
             return Ok(Ended::All);
         }
+        waits.ask_about(progress.first_queued());
+        progress.waiting(waits.told());
         tokio::select! {
             // Whatever changed, and however much was missed, the snapshot has it.
             change = changes.recv() => if matches!(change, Err(RecvError::Closed)) {

@@ -22,6 +22,9 @@ pub struct Plan {
     pub frequency: u32,
     /// Parallel-call limit of the batch.
     pub concurrency_limit: Option<u32>,
+    /// Results of a higher priority go first inside their project; `None`: the service's default. Only
+    /// Ringdown knows it.
+    pub priority: Option<i32>,
     /// Name of the result.
     pub name: Option<String>,
     /// The dialer's route; empty if the agent calls by itself.
@@ -62,6 +65,7 @@ pub async fn trigger(client: &Client, bus: &Bus, plan: &Plan) -> Result<Triggere
         frequency: Some(i64::from(plan.frequency)),
         name: plan.name.clone(),
         concurrency_limit: plan.concurrency_limit.map(i64::from),
+        priority: plan.priority.map(i64::from),
         ..RunScenarios::default()
     };
     let result = client.run_scenarios(&request).await.map_err(|error| {

@@ -40,6 +40,7 @@ fn plan() -> Plan {
         scenarios: vec![1, 2],
         frequency: 3,
         concurrency_limit: Some(5),
+        priority: Some(-3),
         name: Some("nightly".to_owned()),
         dial_route: "main".to_owned(),
         from: None,

@@ -52,6 +52,8 @@ pub struct RunSettings {
     pub frequency: u32,
     /// How many calls run at once; `None`: the project's limit alone.
     pub concurrency_limit: Option<u32>,
+    /// Results of a higher priority go first inside their project, -100 to 100.
+    pub priority: i32,
     /// The mock tools to switch on; `None`: all of the agent's.
     pub mock_tool_names: Option<Vec<String>>,
 }
@@ -140,6 +142,7 @@ impl Request {
                 mode: self.mode,
                 frequency: self.frequency,
                 concurrency_limit: self.concurrency_limit.or(limit),
+                priority: self.priority.unwrap_or_default(),
                 mock_tool_names: self.mock_tool_names.clone(),
             },
             evaluators,

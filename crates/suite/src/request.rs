@@ -69,6 +69,10 @@ pub(crate) struct Upload {
     #[serde(default)]
     #[schemars(range(min = 1, max = 1_000_000))]
     concurrency_limit: Option<u32>,
+    /// Results of a higher priority go first inside their project; 0 unless it is said.
+    #[serde(default)]
+    #[schemars(range(min = -100, max = 100))]
+    priority: Option<i32>,
     /// The mock tools to switch on; left out: all of the agent's.
     #[serde(default)]
     #[schemars(length(max = 100), inner(length(min = 1, max = 255)))]
@@ -129,6 +133,8 @@ pub struct Request {
     pub frequency: u32,
     /// How many calls run at once, if the request says so.
     pub concurrency_limit: Option<u32>,
+    /// Which results go first, if the request says so.
+    pub priority: Option<i32>,
     /// The mock tools to switch on; `None`: all of the agent's.
     pub mock_tool_names: Option<Vec<String>>,
 }
@@ -199,6 +205,7 @@ impl Request {
             mode: upload.mode.unwrap_or_default(),
             frequency,
             concurrency_limit: upload.concurrency_limit,
+            priority: upload.priority,
             mock_tool_names: upload.mock_tool_names,
         })
     }

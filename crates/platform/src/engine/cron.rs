@@ -153,6 +153,7 @@ fn request(job: &CronJob) -> Request {
         personality_ids,
         test_profile_ids,
         concurrency_limit: read(extra, "concurrency_limit"),
+        priority: read(extra, "priority").unwrap_or_default(),
         ..Request::of(selection)
     }
 }

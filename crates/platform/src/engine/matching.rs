@@ -112,6 +112,11 @@ async fn decide(engine: &Engine, request: &MatchRequest) -> Result<MatchReply, E
     };
     let matched = engine.0.store.match_call(call, arrival, now()).await?;
     engine.changed();
+    if matched.verdict() == Verdict::Matched
+        && let Some(run) = &matched.run
+    {
+        engine.check(run);
+    }
     info!(verdict = %matched.verdict(), why = %matched.judgement.explanation, "call arrived");
     Ok(reply(&matched))
 }

@@ -1,5 +1,6 @@
 //! What keeps runs moving: admission, the outbox relay, deadlines, leases, matching and facts.
 
+mod admission;
 mod clip;
 mod cron;
 mod deadlines;
@@ -10,11 +11,12 @@ mod matching;
 mod relay;
 mod retention;
 
-use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use ringdown_bus::{Bus, LeaseTimes, now};
+use ringdown_domain::invariant::{Invariant, of_run};
 use ringdown_domain::run::{Effect, Event, Status};
 use ringdown_domain::{OrganisationId, ResultId, RunId};
 use ringdown_store::{
@@ -27,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, warn};
 
 use crate::Error;
+use crate::invariants::Counts;
 
 /// Pause before something that failed is tried again.
 const PAUSE: Duration = Duration::from_millis(250);
@@ -68,12 +71,13 @@ struct Inner {
     deadlines: Notify,
     webhooks: Notify,
     cron: Notify,
-    admission: Notify,
+    admission: admission::Waiting,
     retention: Notify,
     /// Where recordings are; `None`: they stay when their runs are deleted.
     artefacts: Option<Artefacts>,
     leases: LeaseTimes,
-    to_admit: Mutex<BTreeSet<OrganisationId>>,
+    missed_admissions: AtomicU64,
+    invariants: Counts,
 }
 
 impl Engine {
@@ -100,11 +104,12 @@ impl Engine {
             deadlines: Notify::new(),
             webhooks: Notify::new(),
             cron: Notify::new(),
-            admission: Notify::new(),
+            admission: admission::Waiting::default(),
             retention: Notify::new(),
             artefacts: options.artefacts,
             leases: options.leases,
-            to_admit: Mutex::new(BTreeSet::new()),
+            missed_admissions: AtomicU64::new(0),
+            invariants: Counts::default(),
         }))
     }
 
@@ -127,9 +132,6 @@ impl Engine {
         let matching = matching::Service::start(self).await?;
         let facts = facts::Service::start(self).await?;
         let leases = leases::Service::start(self).await?;
-        for org in self.0.store.organisations_with_queue().await? {
-            self.schedule_admission(org);
-        }
         let deadlines = deadlines::Service::new(self);
         let mut parts = JoinSet::new();
         parts.spawn(matching.run(self.clone(), stop.clone()));
@@ -158,7 +160,7 @@ impl Engine {
         let org = batch.org;
         let (batch, runs) = self.0.store.trigger(batch, now()).await?;
         self.changed();
-        if self.admit_portion(org).await {
+        if let Some((_, true)) = self.admit_portion(org).await {
             self.schedule_admission(org);
         }
         let progress = match self.0.store.progress(batch.id).await {
@@ -262,6 +264,7 @@ impl Engine {
         self.changed();
         let run = &transition.run;
         debug!(run = %run.id, status = %run.status(), "run changed");
+        self.check(run);
         for effect in &transition.effects {
             match effect {
                 Effect::SlotFreed => self.schedule_admission(run.org),
@@ -269,6 +272,25 @@ impl Engine {
                 Effect::HangUp(call) => debug!(run = %run.id, %call, "call has to be hung up"),
             }
         }
+    }
+
+    /// What has to be true of a run after every transition.
+    fn check(&self, run: &Run) {
+        let found = of_run(
+            &run.state,
+            run.window,
+            run.executed_at,
+            run.seq,
+            run.version,
+        );
+        self.0
+            .invariants
+            .check(found, &format_args!("run {}", run.id));
+    }
+
+    /// How often each invariant was violated since the start; in debug builds a violation panics instead.
+    pub fn violations(&self) -> impl Iterator<Item = (Invariant, u64)> {
+        self.0.invariants.all()
     }
 
     /// Something was written: the outbox has rows, deadlines may have moved.
@@ -291,62 +313,5 @@ impl Engine {
     /// Runs were deleted: what belonged to them can be removed.
     pub fn deleted(&self) {
         self.0.retention.notify_one();
-    }
-
-    fn schedule_admission(&self, org: OrganisationId) {
-        self.0
-            .to_admit
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(org);
-        self.0.admission.notify_one();
-    }
-
-    async fn admit(&self, org: OrganisationId) {
-        // A long queue is admitted in portions, so that no transaction holds the others up.
-        while self.admit_portion(org).await {}
-    }
-
-    /// Gives slots to the head of the queue. True if there may be more to give.
-    async fn admit_portion(&self, org: OrganisationId) -> bool {
-        match self.0.store.admit(org, now()).await {
-            Ok(runs) if runs.is_empty() => false,
-            Ok(runs) => {
-                debug!(%org, admitted = runs.len(), "runs got slots");
-                self.changed();
-                true
-            }
-            Err(error) => {
-                warn!(%org, %error, "cannot admit runs, will try again");
-                let engine = self.clone();
-                tokio::spawn(async move {
-                    tokio::time::sleep(PAUSE).await;
-                    engine.schedule_admission(org);
-                });
-                false
-            }
-        }
-    }
-
-    async fn admission_loop(self, stop: CancellationToken) {
-        loop {
-            if stop
-                .run_until_cancelled(self.0.admission.notified())
-                .await
-                .is_none()
-            {
-                return;
-            }
-            let orgs = std::mem::take(
-                &mut *self
-                    .0
-                    .to_admit
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner),
-            );
-            for org in orgs {
-                self.admit(org).await;
-            }
-        }
     }
 }

@@ -117,6 +117,7 @@ impl Engine {
             agent_name: agent.name.clone(),
             name: name.chars().take(MAX_NAME).collect(),
             concurrency_limit: request.concurrency_limit,
+            priority: request.priority,
             settings: request.settings(),
             caller_ids,
             dial_route: agent.dial_route.clone(),

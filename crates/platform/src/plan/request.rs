@@ -41,6 +41,9 @@ pub struct Request {
     /// How many calls of the batch run at once.
     #[serde(default)]
     pub concurrency_limit: Option<u32>,
+    /// Batches of a higher priority go first inside their project, -100 to 100.
+    #[serde(default)]
+    pub priority: i32,
     /// Mock tools to switch on; kept with the batch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mock_tool_names: Option<Vec<String>>,
@@ -111,6 +114,7 @@ impl Request {
             mode: Mode::default(),
             agent_number: None,
             concurrency_limit: None,
+            priority: 0,
             mock_tool_names: None,
         }
     }
@@ -137,6 +141,7 @@ impl Request {
             mode: parsed(read("mode")).unwrap_or_default(),
             agent_number: parsed(read("agent_number")),
             concurrency_limit: parsed(read("concurrency_limit")),
+            priority: parsed(read("priority")).unwrap_or_default(),
             mock_tool_names: parsed(read("mock_tool_names")),
             ..request
         }
@@ -159,6 +164,7 @@ mod tests {
         let mut request = Request::of(Selection::Tags(vec!["night".to_owned()]));
         request.personality_ids = vec![PersonalityId(3)];
         request.concurrency_limit = Some(5);
+        request.priority = -7;
         request.agent_number = "+15551230001".parse().ok();
         let written = serde_json::to_value(&request).unwrap();
         assert_eq!(written["tags"], json!(["night"]));
@@ -167,7 +173,7 @@ mod tests {
         assert_eq!(read, request);
         let settings = request.settings();
         let again = Request::again(&settings, AgentId(1), vec![]);
-        assert_eq!(again.concurrency_limit, Some(5));
+        assert_eq!((again.concurrency_limit, again.priority), (Some(5), -7));
         assert_eq!(again.agent_number, request.agent_number);
         let bare = Request::again(&Value::Null, AgentId(1), vec![]);
         assert_eq!(bare.mode, Mode::SameNumber);

@@ -137,7 +137,7 @@ async fn a_restarted_platform_goes_on_where_it_was() {
             bus.publish(&bus.envelope(&team, score), "s").await.unwrap();
             // More room, and rows in the outbox that nobody has announced.
             db.set_organisation_limit(org, Some(2)).await.unwrap();
-            assert_eq!(db.admit(org, now()).await.unwrap().len(), 1);
+            assert_eq!(db.admit(org, now()).await.unwrap().runs.len(), 1);
             assert!(!db.outbox(1).await.unwrap().is_empty());
         })
         .await;

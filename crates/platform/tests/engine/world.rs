@@ -216,6 +216,7 @@ impl World {
             agent_name: self.agent.name.clone(),
             name: "batch".to_owned(),
             concurrency_limit: None,
+            priority: 0,
             settings: serde_json::Value::Null,
             caller_ids: vec![number(CALLER)],
             dial_route: Some("route".to_owned()),

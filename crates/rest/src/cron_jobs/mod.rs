@@ -131,6 +131,11 @@ fn body() -> Body {
             "Parallel-call limit of its results.",
         )
         .optional(
+            "priority",
+            Kind::Range(-100, 100),
+            "Results of a higher priority go first inside their project.",
+        )
+        .optional(
             "run_as_text",
             Kind::Flag,
             "Has to be false: runs are calls.",

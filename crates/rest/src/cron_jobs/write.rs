@@ -211,6 +211,7 @@ pub(super) async fn apply(
     for (name, kind) in [
         ("frequency", Kind::Range(1, 100)),
         ("concurrency_limit", Kind::Range(1, 1_000_000)),
+        ("priority", Kind::Range(-100, 100)),
         ("execution_mode", Kind::OneOf(MODES)),
         ("notify_on", Kind::OneOf(NOTIFY)),
     ] {

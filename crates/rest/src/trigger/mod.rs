@@ -9,6 +9,7 @@ use axum::extract::State as Extract;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use ringdown_api as wire;
+use ringdown_domain::admission::{MAX_PRIORITY, MIN_PRIORITY};
 use ringdown_domain::{AgentId, PersonalityId, ProjectId, ScenarioId, TestProfileId};
 use ringdown_platform::Error;
 use ringdown_platform::plan::{Mode, Refusal, Request, Selection};
@@ -83,6 +84,9 @@ fn read(fields: &mut Fields) -> Answer<Request> {
     let concurrency_limit = fields
         .integer("concurrency_limit", 1, 1_000_000)
         .and_then(|limit| u32::try_from(limit).ok());
+    let priority = fields
+        .integer("priority", MIN_PRIORITY.into(), MAX_PRIORITY.into())
+        .and_then(|priority| i32::try_from(priority).ok());
     let scenarios = fields.ids("scenarios");
     let tags = fields.texts("tags", 100);
     let folder_path = fields.text("folder_path", 255);
@@ -105,6 +109,7 @@ fn read(fields: &mut Fields) -> Answer<Request> {
         mode,
         agent_number: fields.number("agent_number"),
         concurrency_limit,
+        priority: priority.unwrap_or_default(),
         mock_tool_names: fields.texts("mock_tool_names", 255),
         ..Request::of(Selection::Scenarios(Vec::new()))
     };

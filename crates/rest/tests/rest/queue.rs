@@ -137,6 +137,30 @@ async fn the_limit_of_a_batch_and_of_an_organisation_count_as_well() {
     assert_eq!(statuses, ["pending", "pending", "in_queue", "in_queue"]);
     let queue = us.get(&format!("{OWN}/queue/")).await.to_string();
     assert!(queue.contains("organisation"), "{queue}");
+    let place = us.get(&format!("{OWN}/runs/{}/queue/", other.ids[3])).await;
+    assert_eq!(
+        (&place["queued"], &place["blocked_by"], &place["position"]),
+        (&json!(true), &json!("organisation"), &json!(5))
+    );
+    assert_eq!((&place["limit"], &place["held"]), (&json!(3), &json!(3)));
+    assert_eq!(place["holders"].as_array().unwrap().len(), 3);
+    assert_eq!(place["estimated_start_at"], json!(null));
+    let why = place["estimate_unknown_because"].as_str().unwrap();
+    assert!(why.contains("no call of its project has ended"), "{why}");
+    let place = us.get(&format!("{OWN}/runs/{}/queue/", other.ids[0])).await;
+    assert_eq!(
+        (&place["queued"], &place["position"]),
+        (&json!(false), &json!(null))
+    );
+    world
+        .them
+        .ask(
+            "GET",
+            &format!("{OWN}/runs/{}/queue/", other.ids[3]),
+            &json!(null),
+        )
+        .await
+        .refused(404);
 
     // A raised limit moves the queue without anything else happening.
     let mut bus = transitions(&world).await;

@@ -93,6 +93,7 @@ async fn with_personality(world: &World, agent: i64, scenario: i64) -> (i64, i64
         agent_name: "other".to_owned(),
         name: "batch".to_owned(),
         concurrency_limit: None,
+        priority: 0,
         settings: json!({}),
         caller_ids: vec![],
         dial_route: None,

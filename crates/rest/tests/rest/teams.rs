@@ -215,6 +215,7 @@ async fn ringdowns_own_settings_of_a_project_are_changed_one_by_one() {
     for (name, value) in [
         ("weight", json!(3)),
         ("retention_days", json!(30)),
+        ("calls_per_second", json!(0.5)),
         ("silence_timeout", json!(20)),
         ("reject", json!("silent")),
     ] {
@@ -226,5 +227,8 @@ async fn ringdowns_own_settings_of_a_project_are_changed_one_by_one() {
     }
     let kept = us.patch(&path, json!({"retention_days": 0})).await;
     assert_eq!(kept["retention_days"], Value::Null);
+    assert_eq!(kept["calls_per_second"], json!(0.5));
+    let unpaced = us.patch(&path, json!({"calls_per_second": 0})).await;
+    assert_eq!(unpaced["calls_per_second"], Value::Null);
     world.close().await;
 }

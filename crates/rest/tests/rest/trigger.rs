@@ -227,6 +227,7 @@ async fn a_result_runs_again_as_it_was() {
         "frequency": 2,
         "personality_ids": [2, 8],
         "concurrency_limit": 3,
+        "priority": 7,
         "agent_number": "+15551239999",
         "name": "nightly",
     });
@@ -253,7 +254,13 @@ async fn a_result_runs_again_as_it_was() {
     };
     assert_eq!(names(&before), names(&after));
     assert_eq!(after["run_settings"]["rerun_of"], result["id"]);
-    for setting in ["frequency", "personality_ids", "concurrency_limit", "mode"] {
+    for setting in [
+        "frequency",
+        "personality_ids",
+        "concurrency_limit",
+        "priority",
+        "mode",
+    ] {
         assert_eq!(
             after["run_settings"][setting],
             before["run_settings"][setting]

@@ -217,6 +217,7 @@ fn gated(world: &World, project: &Project, of: &Catalogue) -> NewBatch {
         agent_name: "agent".to_owned(),
         name: "batch".to_owned(),
         concurrency_limit: None,
+        priority: 0,
         settings: json!({}),
         caller_ids: vec![CALLER.parse().unwrap()],
         dial_route: None,

@@ -127,6 +127,9 @@ pub(crate) enum ProjectsCommand {
         /// Share of the organisation's slots relative to its other projects, 1 to 1000.
         #[arg(long)]
         weight: Option<u32>,
+        /// How many calls may start per second, 0.001 to 1000; 0 removes it.
+        #[arg(long)]
+        calls_per_second: Option<f64>,
         /// Days that ended results are kept with their recordings; 0 keeps them for ever.
         #[arg(long)]
         retention_days: Option<u32>,

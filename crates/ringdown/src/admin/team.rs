@@ -87,6 +87,7 @@ pub(crate) async fn projects(projects: Projects, format: Format) -> Outcome {
             silence_timeout,
             reject,
             weight,
+            calls_per_second,
             retention_days,
         } => {
             let settings = ProjectSettings {
@@ -97,6 +98,7 @@ pub(crate) async fn projects(projects: Projects, format: Format) -> Outcome {
                 silence_timeout,
                 reject,
                 weight,
+                calls_per_second,
                 retention_days,
             };
             let changed = client.update_project(id, &settings).await;

@@ -4,9 +4,9 @@ use ringdown_domain::run::{Event, Status};
 use ringdown_domain::{HolderId, OrganisationId, ResultId, RunId, ScenarioId, Timestamp};
 
 use crate::{
-    Arrival, Attempt, AttemptFilter, Batch, BatchFilter, Expired, Listing, Matched, NewAttempt,
-    NewBatch, OutboxRow, Page, QueueEntry, Repeated, Result, Run, RunFilter, RunPatch, RunProgress,
-    Scope, Transition, TriggeredRun, UsedTemplate,
+    Admission, Arrival, Attempt, AttemptFilter, Batch, BatchFilter, Expired, Listing, Matched,
+    NewAttempt, NewBatch, OutboxRow, Page, QueueEntry, QueuePlace, Repeated, Result, Run,
+    RunFilter, RunPatch, RunProgress, Scope, Transition, TriggeredRun, UsedTemplate,
 };
 
 /// Runs and batches as users see them.
@@ -80,10 +80,14 @@ pub trait Runs: Send + Sync {
 #[async_trait]
 pub trait Transitions: Send + Sync {
     /// Grants slots to queued runs of this organisation as far as its limits allow
-    /// (`domain::admission`), to a bounded number at once; returns the runs that became pending.
-    async fn admit(&self, org: OrganisationId, now: Timestamp) -> Result<Vec<Run>>;
-    /// Why each queued run of the organisation waits, in queue order.
-    async fn queue(&self, org: OrganisationId) -> Result<Vec<QueueEntry>>;
+    /// (`domain::admission`), to a bounded number at once.
+    async fn admit(&self, org: OrganisationId, now: Timestamp) -> Result<Admission>;
+    /// Why each queued run of the organisation waits, in the order of their turns; of a long queue, the
+    /// head of each project.
+    async fn queue(&self, org: OrganisationId, now: Timestamp) -> Result<Vec<QueueEntry>>;
+    /// Why a run waits; `None` if it is not queued. What other projects do stays hidden from the scope of
+    /// one.
+    async fn place(&self, scope: Scope, run: RunId, now: Timestamp) -> Result<Option<QueuePlace>>;
     /// Organisations that have queued runs, so that a restarted platform can admit.
     async fn organisations_with_queue(&self) -> Result<Vec<OrganisationId>>;
     /// Lets the runs of a gated batch be admitted. Harmless if they may be already.

@@ -2,13 +2,15 @@ use ringdown_domain::{OrganisationId, ResultId, ScenarioId, Timestamp};
 
 use super::Database;
 use super::counts::{COUNTS, counts};
-use super::rows::{Count, changed, count, from_json, limit, not_found, page, unsigned, within};
+use super::rows::{
+    Count, changed, corrupt, count, from_json, limit, not_found, page, unsigned, within,
+};
 use super::transitions::lock_batches;
 use crate::sql::{Row, Session, Sql, sql};
 use crate::{Batch, BatchFilter, Listing, Page, Result, Scope, UsedTemplate};
 
 const BATCH: &str = "b.id, b.org_id, b.project_id, b.agent_id, b.agent_name, b.name, \
-    b.concurrency_limit, b.settings, b.state, b.cron_job_id, b.created_at, ";
+    b.concurrency_limit, b.priority, b.settings, b.state, b.cron_job_id, b.created_at, ";
 const BATCH_FROM: &str =
     " FROM batches b JOIN batch_counts c ON c.result_id = b.id WHERE b.state <> 'staging' AND ";
 
@@ -21,6 +23,8 @@ fn batch(row: &Row) -> Result<Batch> {
         agent_name: row.get("agent_name")?,
         name: row.get("name")?,
         concurrency_limit: limit("batch", row.get("concurrency_limit")?)?,
+        priority: i32::try_from(row.get::<i64>("priority")?)
+            .map_err(|error| corrupt("batch", error))?,
         settings: from_json("batch", row.get("settings")?)?,
         gated: row.get::<&str>("state")? == "gated",
         cron_job: row.maybe_id("cron_job_id")?,

@@ -26,6 +26,7 @@ mod tenancy;
 mod transfer;
 mod transitions;
 mod trigger;
+mod waiting;
 mod webhooks;
 
 pub use transfer::{Export, Import, Rows, SCHEMA};
@@ -194,7 +195,7 @@ impl Database {
 impl Pools {
     /// A transaction. On SQLite it holds the write lock from its start; on PostgreSQL what is read for a
     /// decision has to be read `locked`. Locks are taken in this order, so that none waits for another in
-    /// a circle: organisation, number, batches by id, runs.
+    /// a circle: organisation, projects, number, batches by id, runs.
     async fn write(&self) -> Result<Session> {
         Ok(match self {
             Pools::Sqlite { writer, .. } => Session::SqliteWrite(writer.begin().await?),

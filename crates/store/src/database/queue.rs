@@ -1,203 +1,308 @@
+//! Admission. Everything here takes a time that depends on the slots that are used and given, and not on
+//! how long the queue is: what waits is counted with its batch, and runs are read only to be admitted.
+
 use std::collections::HashMap;
 use std::time::Duration;
 
-use ringdown_domain::admission::{BatchLoad, Decision, ProjectLoad, Queue, QueuedRun, decide};
-use ringdown_domain::run::{Event, Status};
+use ringdown_domain::admission::{
+    Account, BatchLoad, Decision, Grant, Lag, ProjectLoad, Queue, decide,
+};
+use ringdown_domain::invariant::of_admission;
+use ringdown_domain::run::Event;
 use ringdown_domain::{OrganisationId, ProjectId, ResultId, RunId, Timestamp};
 
 use super::Database;
 use super::apply::{Step, apply_all};
-use super::rows::{from_millis, limit, unsigned};
-use super::tenancy::lock_organisation;
+use super::rows::{from_json, from_millis, limit, not_found, to_json, unsigned};
+use super::tenancy::{lock_organisation, pace};
 use super::transitions::{load_all, lock_batches};
-use crate::sql::{Session, sql};
-use crate::{QueueEntry, Result, Run, RunPatch};
+use crate::sql::{Row, Session, sql};
+use crate::{Admission, Result, RunPatch};
 
-/// Queued runs of one project that are looked at; the rest of a longer queue waits its turn.
-const HEAD: i64 = 500;
+/// Runs that get slots in one transaction; whoever admits asks again until none is left.
+const PORTION: u32 = 200;
 
-/// Runs of one project that get slots in one transaction; whoever admits asks again until none is left.
-const PORTION: i64 = 200;
+/// Batches of a project that are read beside those that could get a slot, so that its share does not look
+/// smaller than it is.
+const BESIDE: u32 = 4;
 
-/// Which queued runs are read.
+/// Which waiting batches are read.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Queued {
-    /// Those that no limit keeps from a slot: a long limited batch must not hide the runs behind it.
-    Admissible,
+pub(super) enum Batches {
+    /// Those that no limit of their own keeps from a slot.
+    WithRoom,
     /// All, to say what each waits for.
     All,
 }
 
-/// A batch with queued runs.
-struct Waiting {
-    id: ResultId,
-    project: ProjectId,
-    limit: Option<u32>,
-    held: u32,
+/// A project with what admission needs beside its load.
+pub(super) struct Project {
+    pub(super) load: ProjectLoad,
+    dial_window: Duration,
 }
 
-/// Steps from batch to batch along the index of queued runs instead of reading every run.
-async fn waiting(on: &mut Session, org: OrganisationId) -> Result<Vec<Waiting>> {
-    let rows = sql("WITH RECURSIVE waiting (id) AS (\
-         SELECT min(result_id) FROM runs WHERE org_id = $1 AND status = 'in_queue' \
-         UNION ALL SELECT (SELECT min(result_id) FROM runs WHERE org_id = $1 \
-         AND status = 'in_queue' AND result_id > waiting.id) FROM waiting \
-         WHERE waiting.id IS NOT NULL) \
-         SELECT b.id, b.project_id, b.concurrency_limit, CASE WHEN b.concurrency_limit IS NULL \
-         THEN 0 ELSE (SELECT count(*) FROM runs r WHERE r.result_id = b.id \
-         AND r.status IN ('pending', 'in_progress')) END AS held \
-         FROM waiting JOIN batches b ON b.id = waiting.id AND b.state = 'ready' ORDER BY b.id")
-    .bind(org.0)
-    .all(on)
-    .await?;
-    rows.iter()
-        .map(|row| {
-            Ok(Waiting {
-                id: row.id("id")?,
-                project: row.id("project_id")?,
-                limit: limit("batch", row.get("concurrency_limit")?)?,
-                held: unsigned("batch", row.get("held")?)?,
-            })
-        })
-        .collect()
+/// What an organisation's slots are used for.
+pub(super) struct Slots {
+    pub(super) limit: Option<u32>,
+    held: HashMap<ProjectId, u32>,
 }
 
-fn room(limit: Option<u32>, held: u32) -> i64 {
-    limit.map_or(HEAD, |limit| i64::from(limit.saturating_sub(held)))
-}
-
-/// The queue's head: of each project as many of its oldest runs as could matter. A batch is stored
-/// with all its runs at once, so that the order of batches is the order of their runs.
-async fn read_queue(on: &mut Session, org: OrganisationId, queued: Queued) -> Result<Queue> {
-    let row = sql(
-        "SELECT parallel_limit, (SELECT count(*) FROM runs WHERE org_id = $1 AND \
-         status IN ('pending', 'in_progress')) AS held FROM organisations WHERE id = $1",
-    )
-    .bind(org.0)
-    .one(on)
-    .await?;
-    let mut queue = Queue {
-        limit: limit("organisation", row.get("parallel_limit")?)?,
-        held: unsigned("organisation", row.get("held")?)?,
-        ..Queue::default()
-    };
-    let rows = sql(
-        "SELECT p.id, p.parallel_limit, p.weight, (SELECT count(*) FROM runs r WHERE \
-         r.org_id = $1 AND r.project_id = p.id AND r.status IN ('pending', 'in_progress')) AS held \
-         FROM projects p WHERE p.org_id = $1",
-    )
-    .bind(org.0)
-    .all(on)
-    .await?;
-    let mut wanted = HashMap::new();
-    for row in rows {
-        let project = ProjectLoad {
-            id: row.id("id")?,
-            limit: limit("project", row.get("parallel_limit")?)?,
-            weight: unsigned("project", row.get("weight")?)?,
-            held: unsigned("project", row.get("held")?)?,
-        };
-        let slots = room(queue.limit, queue.held).min(room(project.limit, project.held));
-        let head = match queued {
-            Queued::Admissible => slots.min(PORTION),
-            Queued::All => HEAD,
-        };
-        wanted.insert(project.id, head);
-        queue.projects.push(project);
-    }
-    for batch in waiting(on, org).await? {
-        let Some(wanted) = wanted.get_mut(&batch.project) else {
-            continue;
-        };
-        let head = match queued {
-            Queued::Admissible => room(batch.limit, batch.held).min(*wanted),
-            Queued::All => *wanted,
-        };
-        if head == 0 {
-            continue;
-        }
+impl Slots {
+    pub(super) async fn read(on: &mut Session, org: OrganisationId) -> Result<Self> {
         let rows = sql(
-            "SELECT id FROM runs WHERE org_id = $1 AND result_id = $2 AND status = 'in_queue' \
-             ORDER BY id LIMIT $3",
+            "SELECT o.parallel_limit, h.project_id, h.held FROM organisations o LEFT JOIN \
+             (SELECT project_id, count(*) AS held FROM runs WHERE org_id = $1 \
+             AND status IN ('pending', 'in_progress') GROUP BY project_id) h ON 1 = 1 WHERE o.id = $1",
         )
         .bind(org.0)
-        .bind(batch.id.0)
-        .bind(head)
         .all(on)
         .await?;
-        let ids: Vec<RunId> = rows.iter().map(|row| row.id("id")).collect::<Result<_>>()?;
-        *wanted -= i64::try_from(ids.len()).unwrap_or(head);
-        queue.runs.extend(ids.into_iter().map(|id| QueuedRun {
-            run: id,
-            project: batch.project,
-            batch: batch.id,
-        }));
-        if batch.limit.is_some() {
-            queue.batches.push(BatchLoad {
-                id: batch.id,
-                limit: batch.limit,
-                held: batch.held,
-            });
+        let mut slots = Self {
+            limit: None,
+            held: HashMap::new(),
+        };
+        for row in &rows {
+            slots.limit = limit("organisation", row.get("parallel_limit")?)?;
+            if let Some(project) = row.maybe_id("project_id")? {
+                let held = row.get::<Option<i64>>("held")?.unwrap_or(0);
+                slots.held.insert(project, unsigned("project", held)?);
+            }
         }
+        Ok(slots)
     }
-    Ok(queue)
+
+    pub(super) fn held(&self) -> u32 {
+        self.held.values().fold(0, |sum, n| sum.saturating_add(*n))
+    }
+
+    /// Slots that the organisation has left.
+    fn room(&self) -> u32 {
+        self.limit
+            .map_or(u32::MAX, |limit| limit.saturating_sub(self.held()))
+    }
 }
 
-pub(super) async fn admit(db: &Database, org: OrganisationId, now: Timestamp) -> Result<Vec<Run>> {
+/// A waiting batch as it is read: id, limit, slots it holds, runs in the queue, priority.
+type Waiting = (i64, Option<u32>, u32, u32, i64);
+
+/// The oldest queued runs of a batch, at most `most`.
+pub(super) async fn oldest(on: &mut Session, batch: ResultId, most: u32) -> Result<Vec<RunId>> {
+    let mut query = sql("SELECT id FROM runs WHERE status = 'in_queue' AND ");
+    // PostgreSQL would walk all runs in the order of their ids, in the hope of meeting queued ones of the
+    // batch soon, and pass those that have ended. That the batch is a range of one makes its index the only
+    // one in the right order.
+    query
+        .either("result_id = ", "result_id BETWEEN ")
+        .push_bind(batch.0)
+        .either("", " AND $1")
+        .either(" ORDER BY id", " ORDER BY result_id, id")
+        .push(" LIMIT ")
+        .push_bind(most);
+    let rows = query.all(on).await?;
+    rows.iter().map(|row| row.id("id")).collect()
+}
+
+/// Reads the projects that have queued runs or are remembered to have had some, each with at most `most`
+/// waiting batches.
+pub(super) async fn projects(
+    on: &mut Session,
+    org: OrganisationId,
+    slots: &Slots,
+    batches: Batches,
+    most: u32,
+) -> Result<Vec<Project>> {
+    let mut query = sql(
+        "SELECT p.id, p.parallel_limit, p.weight, p.pace, p.last_start_at, p.lag, p.lag_rate, p.lag_at, \
+         p.dial_window_ms, (SELECT ",
+    );
+    query
+        .either(
+            "json_group_array(json_array(id, lim, held, in_queue, priority))",
+            "coalesce(jsonb_agg(jsonb_build_array(id, lim, held, in_queue, priority))::text, '[]')",
+        )
+        .push(
+            " FROM (SELECT c.result_id AS id, b.concurrency_limit AS lim, \
+             c.pending + c.in_progress AS held, c.in_queue, c.priority FROM batch_counts c \
+             CROSS JOIN batches b WHERE b.id = c.result_id AND c.project_id = p.id \
+             AND c.in_queue > 0 AND b.state = 'ready' ",
+        )
+        .push(match batches {
+            Batches::All => "",
+            Batches::WithRoom => {
+                "AND (b.concurrency_limit IS NULL OR c.pending + c.in_progress < b.concurrency_limit) "
+            }
+        })
+        .push("ORDER BY c.priority DESC, c.result_id LIMIT ")
+        .push_bind(i64::from(most) + 1)
+        .push(") w) AS waiting FROM projects p WHERE p.org_id = ")
+        .push_bind(org.0);
+    let rows = query.all(on).await?;
+    let mut projects = Vec::new();
+    for row in &rows {
+        let project = project(row, slots, most)?;
+        if !project.load.batches.is_empty() || project.load.lag != Lag::NONE {
+            projects.push(project);
+        }
+    }
+    Ok(projects)
+}
+
+fn project(row: &Row, slots: &Slots, most: u32) -> Result<Project> {
+    let id: ProjectId = row.id("id")?;
+    let mut waiting: Vec<Waiting> = from_json("project", row.get("waiting")?)?;
+    waiting.sort_by_key(|(id, .., priority)| (-priority, *id));
+    let wanted = usize::try_from(most).unwrap_or(usize::MAX);
+    let more = waiting.len() > wanted;
+    waiting.truncate(wanted);
+    let batches = waiting
+        .into_iter()
+        .map(|(id, limit, held, queued, _)| BatchLoad {
+            id: ResultId(id),
+            limit,
+            held,
+            queued,
+        });
+    Ok(Project {
+        load: ProjectLoad {
+            id,
+            limit: limit("project", row.get("parallel_limit")?)?,
+            weight: unsigned("project", row.get("weight")?)?,
+            held: slots.held.get(&id).copied().unwrap_or(0),
+            pace: pace(row.get("pace")?)?,
+            lag: Lag {
+                behind: row.get("lag")?,
+                rate: row.get("lag_rate")?,
+                since: Timestamp::from_micros(row.get("lag_at")?),
+            },
+            last_start: row
+                .get::<Option<i64>>("last_start_at")?
+                .map(Timestamp::from_micros),
+            batches: batches.collect(),
+            more,
+        },
+        dial_window: from_millis(row.get("dial_window_ms")?),
+    })
+}
+
+/// Writes what projects are remembered by.
+async fn remember(on: &mut Session, accounts: &[Account]) -> Result<()> {
+    if accounts.is_empty() {
+        return Ok(());
+    }
+    let values: Vec<[Option<i64>; 5]> = accounts
+        .iter()
+        .map(|account| {
+            [
+                Some(account.project.0),
+                Some(account.lag.behind),
+                Some(account.lag.rate),
+                Some(account.lag.since.as_micros()),
+                account.last_start.map(Timestamp::as_micros),
+            ]
+        })
+        .collect();
+    let values = to_json("project", &values)?;
+    let mut update = sql("UPDATE projects SET ");
+    update.either(
+        "lag = v.value ->> 1, lag_rate = v.value ->> 2, lag_at = v.value ->> 3, \
+         last_start_at = v.value ->> 4 FROM json_each(",
+        "lag = (v ->> 1)::bigint, lag_rate = (v ->> 2)::bigint, lag_at = (v ->> 3)::bigint, \
+         last_start_at = (v ->> 4)::bigint FROM jsonb_array_elements(",
+    );
+    update.push_bind(values).either(
+        ") v WHERE projects.id = v.value ->> 0",
+        "::jsonb) e (v) WHERE projects.id = (v ->> 0)::bigint",
+    );
+    update.run(on).await?;
+    Ok(())
+}
+
+/// The oldest queued runs of each batch, as many as it has grants, in the order of the grants. Fewer, if
+/// some were cancelled since they were counted. The batches have to be locked.
+async fn chosen(on: &mut Session, grants: &[Grant]) -> Result<Vec<RunId>> {
+    let mut wanted: HashMap<ResultId, u32> = HashMap::new();
+    for grant in grants {
+        *wanted.entry(grant.batch).or_default() += 1;
+    }
+    let mut of_batch: HashMap<ResultId, std::vec::IntoIter<RunId>> = HashMap::new();
+    for (batch, wanted) in wanted {
+        let ids = oldest(on, batch, wanted).await?;
+        of_batch.insert(batch, ids.into_iter());
+    }
+    let runs = grants.iter();
+    let runs = runs.filter_map(|grant| of_batch.get_mut(&grant.batch).and_then(Iterator::next));
+    Ok(runs.collect())
+}
+
+pub(super) async fn admit(db: &Database, org: OrganisationId, now: Timestamp) -> Result<Admission> {
     let mut tx = db.write().await?;
     lock_organisation(&mut tx, org).await?;
-    let queue = read_queue(&mut tx, org, Queued::Admissible).await?;
-    let Decision { admitted, .. } = decide(&queue);
-    let chosen = queue.runs.iter().filter(|run| admitted.contains(&run.run));
-    lock_batches(&mut tx, chosen.map(|run| run.batch)).await?;
-    // Those that were cancelled while their batch was waited for are left out.
-    let mut runs = load_all(&mut tx, admitted.iter().map(|id| id.0)).await?;
-    runs.retain(|run| run.status() == Status::InQueue);
-    let rows = sql("SELECT id, dial_window_ms FROM projects WHERE org_id = $1")
-        .bind(org.0)
-        .all(&mut tx)
-        .await?;
-    let mut windows: HashMap<ProjectId, Duration> = HashMap::new();
-    for row in rows {
-        windows.insert(row.id("id")?, from_millis(row.get("dial_window_ms")?));
+    let slots = Slots::read(&mut tx, org).await?;
+    let room = slots.room().min(PORTION);
+    if room == 0 {
+        // Whoever frees a slot asks again.
+        return Ok(Admission::default());
     }
+    let projects = projects(&mut tx, org, &slots, Batches::WithRoom, room + BESIDE).await?;
+    let windows: HashMap<ProjectId, Duration> = projects
+        .iter()
+        .map(|project| (project.load.id, project.dial_window))
+        .collect();
+    let queue = Queue {
+        limit: slots.limit,
+        held: slots.held(),
+        projects: projects.into_iter().map(|project| project.load).collect(),
+    };
+    let decision = decide(&queue, PORTION, now);
+    let violation = of_admission(&queue, &decision);
+    let Decision {
+        grants,
+        accounts,
+        more,
+        next,
+    } = decision;
+    if grants.is_empty() && accounts.is_empty() {
+        return Ok(Admission {
+            next,
+            ..Admission::default()
+        });
+    }
+    remember(&mut tx, &accounts).await?;
+    lock_batches(&mut tx, grants.iter().map(|grant| grant.batch)).await?;
+    let chosen = chosen(&mut tx, &grants).await?;
+    let missing = chosen.len() < grants.len();
+    let runs = load_all(&mut tx, chosen.iter().map(|id| id.0)).await?;
     let projects: HashMap<RunId, ProjectId> =
         runs.iter().map(|run| (run.id, run.project)).collect();
-    let steps = admitted.into_iter().filter_map(|run| {
-        let dial_window = *windows.get(projects.get(&run)?)?;
-        Some(Step {
+    let mut steps = Vec::with_capacity(chosen.len());
+    for run in chosen {
+        let window = projects.get(&run).and_then(|id| windows.get(id)).copied();
+        let dial_window = window.ok_or_else(|| not_found("project of run", run))?;
+        steps.push(Step {
             run,
             event: Some(Event::Admitted { dial_window }),
             patch: RunPatch::default(),
             now,
-        })
-    });
-    let steps = steps.collect();
+        });
+    }
     let transitions = apply_all(&mut tx, runs, steps).await?;
     tx.commit().await?;
     let runs = transitions.into_iter().map(|done| Ok(done?.run));
-    runs.collect()
+    Ok(Admission {
+        runs: runs.collect::<Result<_>>()?,
+        more: more || missing,
+        next,
+        violation,
+    })
 }
 
-pub(super) async fn explain(db: &Database, org: OrganisationId) -> Result<Vec<QueueEntry>> {
-    let queue = read_queue(&mut db.read().await?, org, Queued::All).await?;
-    let decision = decide(&queue);
-    // Runs that could start now are first: they are only waiting for admission to look.
-    let starting = decision
-        .admitted
-        .iter()
-        .map(|run| (*run, "admission".to_owned()));
-    let blocked = decision
-        .blocked
-        .iter()
-        .map(|(run, limit)| (*run, limit.to_string()));
-    Ok(starting
-        .chain(blocked)
-        .zip(1u32..)
-        .map(|((run, blocked_by), position)| QueueEntry {
-            run,
-            position,
-            blocked_by,
-        })
-        .collect())
+/// Organisations that have queued runs.
+pub(super) async fn organisations(db: &Database) -> Result<Vec<OrganisationId>> {
+    let rows = sql(
+        "SELECT p.org_id FROM projects p WHERE EXISTS (SELECT 1 FROM batch_counts c \
+         WHERE c.project_id = p.id AND c.in_queue > 0) GROUP BY p.org_id ORDER BY p.org_id",
+    )
+    .all(&mut db.read().await?)
+    .await?;
+    rows.iter().map(|row| row.id("org_id")).collect()
 }

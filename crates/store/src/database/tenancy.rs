@@ -1,4 +1,5 @@
 use async_trait::async_trait;
+use ringdown_domain::admission::Pace;
 use ringdown_domain::{OrganisationId, ProjectId, Timestamp};
 
 use super::keys::insert_key;
@@ -33,6 +34,7 @@ fn project(row: &Row) -> Result<Project> {
         name: row.get("name")?,
         parallel_limit: limit("project", row.get("parallel_limit")?)?,
         weight: unsigned("project", row.get("weight")?)?,
+        pace: pace(row.get("pace")?)?,
         dial_window: from_millis(row.get("dial_window_ms")?),
         max_call_duration: from_millis(row.get("max_call_ms")?),
         silence_timeout: from_millis(row.get("silence_ms")?),
@@ -43,6 +45,15 @@ fn project(row: &Row) -> Result<Project> {
         created_at: Timestamp::from_micros(row.get("created_at")?),
         updated_at: Timestamp::from_micros(row.get("updated_at")?),
     })
+}
+
+pub(super) fn pace(thousandths: Option<i64>) -> Result<Option<Pace>> {
+    let Some(stored) = limit("project", thousandths)? else {
+        return Ok(None);
+    };
+    let pace = Pace::from_thousandths(stored);
+    let why = || format!("{stored} thousandths of a call per second are out of range");
+    pace.map(Some).ok_or_else(|| corrupt("project", why()))
 }
 
 pub(super) fn reject(text: &str) -> Result<Reject> {
@@ -69,8 +80,8 @@ pub(super) async fn lock_organisation(session: &mut Session, id: OrganisationId)
 async fn insert_project(on: &mut Session, new: &Project, now: Timestamp) -> Result<Project> {
     let row = sql(
         "INSERT INTO projects (org_id, name, parallel_limit, weight, dial_window_ms, max_call_ms, \
-         silence_ms, reject, webhook_url, retention_days, extra, created_at, updated_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12) RETURNING *",
+         silence_ms, reject, webhook_url, retention_days, extra, created_at, updated_at, pace) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12, $13) RETURNING *",
     )
     .bind(new.org.0)
     .bind(&new.name)
@@ -84,6 +95,7 @@ async fn insert_project(on: &mut Session, new: &Project, now: Timestamp) -> Resu
     .bind(new.retention_days)
     .bind(to_json("project", &new.extra)?)
     .bind(now)
+    .bind(new.pace.map(Pace::thousandths))
     .one(on)
     .await?;
     project(&row)
@@ -100,6 +112,7 @@ impl Project {
             name: name.to_owned(),
             parallel_limit: None,
             weight: 1,
+            pace: None,
             dial_window: minutes(5),
             max_call_duration: minutes(5),
             silence_timeout: std::time::Duration::from_secs(10),
@@ -273,7 +286,7 @@ impl Tenancy for Database {
         let rows = sql(
             "UPDATE projects SET name = $1, parallel_limit = $2, weight = $3, dial_window_ms = $4, \
              max_call_ms = $5, silence_ms = $6, reject = $7, webhook_url = $8, retention_days = $9, \
-             extra = $10, updated_at = $11 WHERE org_id = $12 AND id = $13",
+             extra = $10, updated_at = $11, pace = $12 WHERE org_id = $13 AND id = $14",
         )
         .bind(&project.name)
         .bind(project.parallel_limit)
@@ -286,6 +299,7 @@ impl Tenancy for Database {
         .bind(project.retention_days)
         .bind(to_json("project", &project.extra)?)
         .bind(now)
+        .bind(project.pace.map(Pace::thousandths))
         .bind(project.org.0)
         .bind(project.id.0)
         .run(&mut tx)

@@ -5,10 +5,11 @@ use ringdown_domain::{HolderId, OrganisationId, ResultId, RunId, Timestamp};
 
 use super::apply::{Step, apply_all};
 use super::rows::{RUN, RUN_FROM, in_state, not_found, parsed, run, within};
-use super::{Database, matching, queue};
+use super::{Database, matching, queue, waiting};
 use crate::sql::{Row, Session, sql};
 use crate::{
-    Arrival, Matched, NewAttempt, QueueEntry, Result, Run, RunPatch, Scope, Transition, Transitions,
+    Admission, Arrival, Matched, NewAttempt, QueueEntry, QueuePlace, Result, Run, RunPatch, Scope,
+    Transition, Transitions,
 };
 
 /// Runs that a testing agent still has something to report of; the condition of their index.
@@ -85,19 +86,20 @@ pub(super) async fn load_all(
 
 #[async_trait]
 impl Transitions for Database {
-    async fn admit(&self, org: OrganisationId, now: Timestamp) -> Result<Vec<Run>> {
+    async fn admit(&self, org: OrganisationId, now: Timestamp) -> Result<Admission> {
         queue::admit(self, org, now).await
     }
 
-    async fn queue(&self, org: OrganisationId) -> Result<Vec<QueueEntry>> {
-        queue::explain(self, org).await
+    async fn queue(&self, org: OrganisationId, now: Timestamp) -> Result<Vec<QueueEntry>> {
+        waiting::list(self, org, now).await
+    }
+
+    async fn place(&self, scope: Scope, run: RunId, now: Timestamp) -> Result<Option<QueuePlace>> {
+        waiting::place(self, scope, run, now).await
     }
 
     async fn organisations_with_queue(&self) -> Result<Vec<OrganisationId>> {
-        let rows = sql("SELECT DISTINCT org_id FROM runs WHERE status = 'in_queue'")
-            .all(&mut self.read().await?)
-            .await?;
-        rows.iter().map(|row| row.id("org_id")).collect()
+        queue::organisations(self).await
     }
 
     async fn open_gate(&self, batch: ResultId) -> Result<()> {

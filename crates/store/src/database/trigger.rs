@@ -134,8 +134,8 @@ async fn insert_batch(on: &mut Session, new: &NewBatch, now: Timestamp) -> Resul
     }
     let row = sql(
         "INSERT INTO batches (org_id, project_id, agent_id, agent_name, name, concurrency_limit, \
-         settings, created_at, state, caller_ids, dial_route, cron_job_id) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'staging', $9, $10, $11) RETURNING id",
+         settings, created_at, state, caller_ids, dial_route, cron_job_id, priority) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'staging', $9, $10, $11, $12) RETURNING id",
     )
     .bind(new.org.0)
     .bind(new.project.0)
@@ -148,6 +148,7 @@ async fn insert_batch(on: &mut Session, new: &NewBatch, now: Timestamp) -> Resul
     .bind(to_json("batch", &new.caller_ids)?)
     .bind(&new.dial_route)
     .bind(new.cron_job.map(|firing| firing.job.0))
+    .bind(i64::from(new.priority))
     .one(on)
     .await?;
     let id: ResultId = row.id("id")?;
@@ -323,11 +324,14 @@ async fn insert_runs(
 async fn publish(on: &mut Session, id: ResultId, new: &NewBatch, now: Timestamp) -> Result<()> {
     let runs = i64::try_from(new.runs.len()).unwrap_or(i64::MAX);
     sql(
-        "INSERT INTO batch_counts (result_id, total, in_queue, updated_at) VALUES ($1, $2, $2, $3)",
+        "INSERT INTO batch_counts (result_id, total, in_queue, updated_at, project_id, priority) \
+         VALUES ($1, $2, $2, $3, $4, $5)",
     )
     .bind(id.0)
     .bind(runs)
     .bind(now)
+    .bind(new.project.0)
+    .bind(i64::from(new.priority))
     .run(on)
     .await?;
     sql(

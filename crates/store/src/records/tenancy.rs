@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use ringdown_domain::admission::Pace;
 use ringdown_domain::{AgentId, KeyId, OrganisationId, ProjectId, Team, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -177,6 +178,8 @@ pub struct Project {
     pub parallel_limit: Option<u32>,
     /// Share of the organisation's slots relative to other projects, at least 1.
     pub weight: u32,
+    /// How many of its calls start per second at the most; `None`: as many as there are slots.
+    pub pace: Option<Pace>,
     /// Length of the dial window (`outbound_timeout`), 1 to 300 s.
     pub dial_window: Duration,
     /// Longest call (`max_call_duration`), 10 to 3600 s.

@@ -70,7 +70,7 @@ pub async fn one_request_is_one_row_and_reading_is_none(db: Db) {
     let reading = async {
         let runs = db.runs(team.scope(), RunFilter::default(), PAGE).await;
         runs.unwrap();
-        db.queue(team.org.id).await.unwrap();
+        db.queue(team.org.id, at(3)).await.unwrap();
         db.outbox(10).await.unwrap();
         db.audit_log(team.scope(), PAGE).await.unwrap();
     };

@@ -135,7 +135,7 @@ pub async fn a_gated_batch_waits_until_its_gate_opens(db: Db) {
     let (gated, waiting) = db.trigger(gated, at(0)).await.unwrap();
     assert!(gated.gated);
     let (_, open) = team.trigger(1, at(1)).await;
-    let admitted = db.admit(team.org.id, at(2)).await.unwrap();
+    let admitted = db.admit(team.org.id, at(2)).await.unwrap().runs;
     let ids: Vec<_> = admitted.iter().map(|run| run.id).collect();
     assert_eq!(ids, [open[0].id]);
     let early = team.run(waiting[0].id).await;
@@ -151,7 +151,7 @@ pub async fn a_gated_batch_waits_until_its_gate_opens(db: Db) {
     db.open_gate(gated.id).await.unwrap();
     db.open_gate(999.into()).await.unwrap();
     assert!(!db.batch(team.scope(), gated.id).await.unwrap().gated);
-    assert_eq!(db.admit(team.org.id, at(3)).await.unwrap().len(), 2);
+    assert_eq!(db.admit(team.org.id, at(3)).await.unwrap().runs.len(), 2);
     // What waits at a gate can be cancelled there.
     let mut never = team.new_batch(1);
     never.gated = true;
@@ -161,7 +161,7 @@ pub async fn a_gated_batch_waits_until_its_gate_opens(db: Db) {
         .await;
     assert_eq!(ended.unwrap().len(), 1);
     db.open_gate(never.id).await.unwrap();
-    assert!(db.admit(team.org.id, at(6)).await.unwrap().is_empty());
+    assert!(db.admit(team.org.id, at(6)).await.unwrap().runs.is_empty());
 }
 
 pub async fn batches_are_listed_renamed_and_shared(db: Db) {
@@ -273,7 +273,7 @@ pub async fn a_cancelled_batch_ends_in_portions_its_queue_first(db: Db) {
                 .iter()
                 .all(|ended| ended.run.error_message() == Some("stop"))
         );
-        assert!(db.admit(team.org.id, at(2)).await.unwrap().len() <= 1);
+        assert!(db.admit(team.org.id, at(2)).await.unwrap().runs.len() <= 1);
         portions.push(ids);
     }
     let order: Vec<_> = portions.concat();

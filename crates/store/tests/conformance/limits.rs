@@ -124,7 +124,7 @@ pub async fn an_organisation_without_limits_admits_its_whole_queue(db: Db) {
     team.trigger(1_200, at(0)).await;
     let mut admitted = 0;
     loop {
-        let runs = db.admit(team.org.id, at(1)).await.unwrap();
+        let runs = db.admit(team.org.id, at(1)).await.unwrap().runs;
         if runs.is_empty() {
             break;
         }
@@ -142,7 +142,7 @@ pub async fn a_long_queue_does_not_hide_another_project(db: Db) {
     let mut batch = team.new_batch(1);
     batch.project = other.id;
     let (_, runs) = db.trigger(batch, at(1)).await.unwrap();
-    let admitted = db.admit(team.org.id, at(2)).await.unwrap();
+    let admitted = db.admit(team.org.id, at(2)).await.unwrap().runs;
     let ids: Vec<_> = admitted.iter().map(|run| run.id).collect();
     assert!(ids.contains(&runs[0].id), "{ids:?}");
 }
@@ -155,7 +155,7 @@ pub async fn a_long_limited_batch_does_not_hide_another_batch(db: Db) {
     limited.concurrency_limit = Some(1);
     db.trigger(limited, at(0)).await.unwrap();
     let (_, runs) = team.trigger(1, at(1)).await;
-    let admitted = db.admit(team.org.id, at(2)).await.unwrap();
+    let admitted = db.admit(team.org.id, at(2)).await.unwrap().runs;
     let ids: Vec<_> = admitted.iter().map(|run| run.id).collect();
     assert!(ids.contains(&runs[0].id), "{ids:?}");
 }
@@ -168,7 +168,7 @@ pub async fn the_queue_says_what_each_run_waits_for(db: Db) {
     let (_, narrow) = db.trigger(limited, at(0)).await.unwrap();
     let (_, wide) = team.trigger(2, at(0)).await;
     db.admit(team.org.id, at(1)).await.unwrap();
-    let queue = db.queue(team.org.id).await.unwrap();
+    let queue = db.queue(team.org.id, at(3)).await.unwrap();
     let waits: Vec<_> = queue
         .iter()
         .map(|entry| (entry.run, entry.position, entry.blocked_by.as_str()))
@@ -189,17 +189,17 @@ pub async fn a_lowered_limit_admits_nothing_until_there_is_room(db: Db) {
     let team = team(&db, "team").await;
     team.limit(Some(3)).await;
     let (_, runs) = team.trigger(5, at(0)).await;
-    assert_eq!(db.admit(team.org.id, at(1)).await.unwrap().len(), 3);
+    assert_eq!(db.admit(team.org.id, at(1)).await.unwrap().runs.len(), 3);
     team.limit(Some(1)).await;
     for run in &runs[..2] {
         let freed = transition(&db, run.id, cancelled(), at(2)).await.unwrap();
         assert_eq!(freed.effects, [Effect::SlotFreed]);
-        assert!(db.admit(team.org.id, at(2)).await.unwrap().is_empty());
+        assert!(db.admit(team.org.id, at(2)).await.unwrap().runs.is_empty());
     }
     transition(&db, runs[2].id, cancelled(), at(3))
         .await
         .unwrap();
-    let admitted = db.admit(team.org.id, at(3)).await.unwrap();
+    let admitted = db.admit(team.org.id, at(3)).await.unwrap().runs;
     assert_eq!(admitted.len(), 1);
     assert_eq!(admitted[0].id, runs[3].id, "first in, first out");
 }

@@ -1,6 +1,7 @@
 //! What a [`Store`] has to do, whatever database is behind it. Each check gets an empty store. The list of
 //! checks is [`every_check`], so that no database can be left out of one.
 
+pub mod admission;
 pub mod audit;
 pub mod batches;
 pub mod catalogue;
@@ -207,6 +208,7 @@ impl Team {
             agent_name: self.agent.name.clone(),
             name: "batch".to_owned(),
             concurrency_limit: None,
+            priority: 0,
             settings: serde_json::json!({"frequency": 1}),
             caller_ids: vec![self.caller()],
             dial_route: Some("route".to_owned()),

@@ -33,7 +33,7 @@ pub async fn a_run_goes_from_trigger_to_score(db: Db) {
     assert_eq!(db.batch(team.scope(), stored.id).await.unwrap(), stored);
     assert_eq!(stored.settings, batch.settings);
 
-    let pending = db.admit(team.org.id, at(5)).await.unwrap().remove(0);
+    let pending = db.admit(team.org.id, at(5)).await.unwrap().runs.remove(0);
     let window = Window {
         opens_at: at(5),
         closes_at: at(305),

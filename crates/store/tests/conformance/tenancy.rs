@@ -35,8 +35,8 @@ pub async fn nothing_of_another_organisation_is_read_or_changed(db: Db) {
     assert!(db.runs_by_id(me, &ids).await.unwrap().is_empty());
     let projects = db.projects(me).await.unwrap();
     assert!(projects.iter().all(|project| project.org == me.org));
-    assert!(db.queue(me.org).await.unwrap().is_empty());
-    assert!(db.admit(me.org, at(3)).await.unwrap().is_empty());
+    assert!(db.queue(me.org, at(3)).await.unwrap().is_empty());
+    assert!(db.admit(me.org, at(3)).await.unwrap().runs.is_empty());
     let on_theirs = db.pending_on(me, &theirs.number.number).await.unwrap();
     assert_eq!(on_theirs, 0);
 

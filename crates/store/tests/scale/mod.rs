@@ -1,6 +1,8 @@
 //! What happens under a lock, and what users look at, stays quick when there are 100,000 runs and
 //! attempts: while SQLite's write lock is held, no call is matched and no run accepted.
 
+pub mod admission;
+
 use std::time::{Duration, Instant};
 
 use ringdown_domain::attempt::Verdict;
@@ -98,12 +100,12 @@ pub async fn a_long_history_and_a_long_queue_slow_nothing_down(db: Db, raw: impl
     fill(&team, &raw).await;
     raw("ANALYZE".to_owned()).await;
 
-    let mut pending = db.admit(org, now).await.unwrap();
+    let mut pending = db.admit(org, now).await.unwrap().runs;
     assert_eq!(pending.len(), 50);
     let ended = pending.remove(0);
     transition(&db, ended.id, cancelled(), now).await.unwrap();
     let next = quickly("giving a slot away", db.admit(org, now)).await;
-    let next = next.unwrap();
+    let next = next.unwrap().runs;
     assert_eq!((next.len(), next[0].result), (1, ended.result));
 
     let matched = quickly("matching a call", team.call("call", now)).await;
@@ -194,6 +196,6 @@ async fn read(team: &Team, batch: ResultId) {
         db.overdue(&Status::ALL, at(0), 100).await
     });
     assert!(due.await.is_empty());
-    let queue = reads("the queue", async || db.queue(team.org.id).await);
+    let queue = reads("the queue", async || db.queue(team.org.id, at(3)).await);
     assert!(!queue.await.is_empty());
 }

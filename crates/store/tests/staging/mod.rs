@@ -38,7 +38,7 @@ async fn nothing_is_seen(db: &Db, scope: Scope) {
     assert_eq!(batches.unwrap().count, 0);
     let runs = db.runs(scope, RunFilter::default(), PAGE).await.unwrap();
     assert_eq!((runs.count, runs.rows.len()), (0, 0));
-    assert!(db.admit(scope.org, at(1)).await.unwrap().is_empty());
+    assert!(db.admit(scope.org, at(1)).await.unwrap().runs.is_empty());
     assert!(whole_outbox(db).await.is_empty());
     assert!(db.repeated(scope.org, "key").await.unwrap().is_none());
     assert_eq!(db.audit_log(scope, PAGE).await.unwrap().count, 0);

@@ -32,12 +32,12 @@ async fn a_batch_waits_for_the_answer() {
     let service = world.serve(quick());
     let (batch, runs) = world.trigger(2, true).await;
     let heard = target.hear().await;
-    let admitted = world.store.admit(world.org.id, now()).await.unwrap();
+    let admitted = world.store.admit(world.org.id, now()).await.unwrap().runs;
     assert!(admitted.is_empty(), "nothing is admitted before the answer");
     target.release();
     let event = question(&world).await;
     world.until(&event, Delivered, 1).await;
-    let admitted = world.store.admit(world.org.id, now()).await.unwrap();
+    let admitted = world.store.admit(world.org.id, now()).await.unwrap().runs;
     assert_eq!(admitted.len(), 2);
     let key = format!("result_pre_trigger:{}", batch.id);
     assert_eq!(heard.header("X-CEKURA-IDEMPOTENCY-KEY"), key);
@@ -135,7 +135,7 @@ async fn a_batch_does_not_wait_for_what_nobody_wants() {
     world.trigger(1, true).await;
     let event = question(&world).await;
     world.until(&event, Skipped, 0).await;
-    let admitted = world.store.admit(world.org.id, now()).await.unwrap();
+    let admitted = world.store.admit(world.org.id, now()).await.unwrap().runs;
     assert_eq!(admitted.len(), 1);
     assert_eq!(target.backlog(), 0);
     world.close(service).await;

@@ -249,6 +249,7 @@ impl World {
             agent_name: self.agent.name.clone(),
             name: "batch".to_owned(),
             concurrency_limit: None,
+            priority: 0,
             settings: serde_json::json!({}),
             caller_ids: vec!["+15550002000".parse().unwrap()],
             dial_route: None,

@@ -153,6 +153,7 @@ fn request(plan: &suite::Plan) -> Request {
         },
         agent_number: settings.agent_number.clone(),
         concurrency_limit: settings.concurrency_limit,
+        priority: settings.priority,
         mock_tool_names: settings.mock_tool_names.clone(),
         ..Request::of(Selection::Cases(Vec::new()))
     }
