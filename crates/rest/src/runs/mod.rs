@@ -53,7 +53,7 @@ pub(crate) fn operations(table: &mut Table) {
         .summary("Show a run")
         .about(
             "metadata.attempts has its calls and dials from the ledger, the newest 50, as \
-             /ringdown/v1/attempts/ shows them. Lists and runs/bulk have none.",
+             /ringdown/v1/attempts/ shows them. Lists, exports and runs/bulk have none.",
         )
         .answers::<wire::Run>(200);
     table

@@ -205,6 +205,18 @@ impl Client {
         self.try_get(path).await.ok()
     }
 
+    /// A run as it is shown among others: without the attempts that it has when it is shown alone.
+    pub async fn run_among_others(&self, run: i64) -> Value {
+        let mut run = self.get(&format!("{V1}/runs/{run}/")).await;
+        let metadata = run["metadata"].as_object_mut().unwrap();
+        assert!(
+            metadata
+                .remove("attempts")
+                .is_some_and(|attempts| attempts.is_array())
+        );
+        run
+    }
+
     pub async fn post(&self, path: &str, body: Value) -> Value {
         self.ask("POST", path, &body).await.ok()
     }

@@ -102,10 +102,7 @@ async fn an_outbound_test_from_its_number_to_its_result() {
         (&bulk[0]["duration"], &bulk[0]["transcript"]),
         (&json!("00:00"), &json!(""))
     );
-    assert_eq!(
-        bulk,
-        json!([us.get(&format!("{V1}/runs/{}/", id(run))).await])
-    );
+    assert_eq!(bulk, json!([us.run_among_others(id(run)).await]));
 
     let detail = us.get(&format!("{V1}/results/{}/", id(&result))).await;
     check(&detail, RESULT);
