@@ -8,11 +8,13 @@
 //!
 //! Refuses: HTTP (`rest`), audio, SIP and dialing. Those are other roles, heard on the bus.
 
+mod call_note;
 mod engine;
 mod error;
 pub mod plan;
 mod score;
 
+pub use call_note::{CALL_NOTE, CallNote};
 pub use engine::{Engine, Options, Triggered};
 pub use error::Error;
 pub use score::{Score, ScoreMetric, ScoreTurn};
