@@ -195,7 +195,7 @@ fn evaluators(facts: &Facts, findings: &mut Vec<Finding>) {
         findings.push(Finding::ok(
             "evaluators_ready",
             format!(
-                "{} of the agent, each with a number.",
+                "The agent has {}, each with a number.",
                 counted(evaluators, "evaluator")
             ),
         ));
@@ -327,8 +327,9 @@ fn duration(facts: &Facts) -> Finding {
     Finding::ok(
         "duration_estimate",
         format!(
-            "{} take about {} if a call lasts {} ({source}), and at most {}, scoring not counted.",
+            "{} {} about {} if a call lasts {} ({source}), and at most {}, scoring not counted.",
             counted(facts.runs.into(), "run"),
+            if facts.runs == 1 { "takes" } else { "take" },
             spoken(call * waves),
             spoken(call),
             spoken(longest * waves),

@@ -53,9 +53,9 @@ fn numbers(row: &Attempt) -> String {
     };
     let via = match (row.trunk.as_str(), row.from_header.as_deref()) {
         ("", None) => String::new(),
-        ("", Some(header)) => format!(", named by {header}"),
-        (trunk, None) => format!(", trunk {trunk}"),
-        (trunk, Some(header)) => format!(", trunk {trunk}, named by {header}"),
+        ("", Some(header)) => format!(" (header {header})"),
+        (trunk, None) => format!(" (trunk {trunk})"),
+        (trunk, Some(header)) => format!(" (trunk {trunk}, header {header})"),
     };
     format!(
         "from {}{via} to {} from the address {}",

@@ -35,6 +35,7 @@ fn row(kind: &str, verdict: &str) -> Attempt {
         "explanation": "as explained", "run_id": 7, "nearest": verdict != "matched",
         "from_raw": "0015550001", "from": "+15550001", "to_raw": "+15550002", "to": "+15550002",
         "source": "198.51.100.7:5060", "sip_call_id": "c", "response": 200, "route": "trunk",
+        "trunk": "main", "from_header": "p-asserted-identity",
     });
     serde_json::from_value(row).unwrap()
 }
@@ -84,7 +85,7 @@ fn a_good_call_is_told_in_full() {
     );
     assert!(found.iter().all(|f| f.1 == Severity::Ok), "{found:?}");
     for word in [
-        "0015550001 (read as +15550001)",
+        "0015550001 (read as +15550001) (trunk main, header p-asserted-identity)",
         "to +15550002 from",
         "198.51.100.7:5060",
     ] {

@@ -153,7 +153,12 @@ fn show(report: &Report, format: Format) -> Result<(), Failure> {
         return print::json(report);
     }
     print::line(&table(&report.findings))?;
-    eprintln!("{} errors, {} warnings", report.errors, report.warnings);
+    let counted = |count: usize, what: &str| match count {
+        1 => format!("1 {what}"),
+        many => format!("{many} {what}s"),
+    };
+    let errors = counted(report.errors, "error");
+    eprintln!("{errors}, {}", counted(report.warnings, "warning"));
     Ok(())
 }
 

@@ -48,7 +48,11 @@ pub async fn a_checkup_counts_what_a_batch_would_find(db: Db) {
     let lonely = db.create_agent(lonely, at(5)).await.unwrap();
     let checkup = db.checkup(&lonely).await.unwrap();
     assert_eq!((checkup.evaluators, checkup.first), (0, None));
-    assert_eq!((checkup.numbers, checkup.free_numbers), (1, 1));
+    assert_eq!(
+        (checkup.numbers, checkup.free_numbers),
+        (2, 2),
+        "its project's own and what the organisation shares"
+    );
 }
 
 /// Another agent of the team's with an evaluator on the team's number.
