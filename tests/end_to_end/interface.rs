@@ -14,6 +14,7 @@ async fn help_completions_manual_and_settings_are_printed() {
         "serve",
         "run",
         "dial",
+        "doctor",
         "attempts",
         "Exit codes:",
     ] {

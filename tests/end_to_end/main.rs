@@ -11,6 +11,7 @@ mod backup;
 mod clock;
 mod demo;
 mod dialing;
+mod doctor;
 mod generated;
 mod interface;
 mod leases;

@@ -1,7 +1,11 @@
 //! Our own additions, under `/ringdown/v1/`.
 
+mod doctor;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+pub use doctor::{CallDetail, Diagnosis, Finding, Severity};
 
 /// Body of `POST phone-numbers/`: a number of one's own trunk.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -135,7 +135,7 @@ async fn ended(bus: &Bus, team: &Team, run: i64) -> anyhow::Result<()> {
         step: Some(call_fact::Step::Ended(call_fact::Ended {
             reason: EndedReason::MainAgentEnded.as_str().to_owned(),
             duration_ms: 1_000,
-            media: None,
+            ..Default::default()
         })),
     };
     let envelope = bus.envelope(team, Fact::Call(fact));

@@ -122,6 +122,7 @@ impl World {
                 requests_per_minute: u32::MAX,
                 ..Limits::default()
             }),
+            deployment: ringdown_rest::Deployment::default(),
         });
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;

@@ -243,6 +243,21 @@ impl Client {
         self.get(&format!("{OWN}/runs/{run}/queue/")).await
     }
 
+    /// Whether a batch of an agent could work: `runs` runs, `parallel` of them at once, or as many as
+    /// the limits allow.
+    pub async fn doctor(
+        &self,
+        agent: i64,
+        runs: u32,
+        parallel: Option<u32>,
+    ) -> Result<own::Diagnosis, Error> {
+        let parallel = parallel.map_or_else(String::new, |calls| format!("&parallel={calls}"));
+        self.get(&format!(
+            "{OWN}/agents/{agent}/doctor/?runs={runs}{parallel}"
+        ))
+        .await
+    }
+
     /// Why queued runs wait.
     pub async fn queue(&self) -> Result<Vec<own::QueueEntry>, Error> {
         self.get(&format!("{OWN}/queue/")).await

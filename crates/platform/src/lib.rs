@@ -8,12 +8,14 @@
 //!
 //! Refuses: HTTP (`rest`), audio, SIP and dialing. Those are other roles, heard on the bus.
 
+mod call_note;
 mod engine;
 mod error;
 mod invariants;
 pub mod plan;
 mod score;
 
+pub use call_note::{CALL_NOTE, CallNote};
 pub use engine::{Engine, Options, Triggered};
 pub use error::Error;
 pub use score::{Score, ScoreMetric, ScoreTurn};

@@ -14,6 +14,7 @@ mod body;
 mod cron_jobs;
 mod dispatch;
 mod docs;
+mod doctor;
 mod error;
 mod events;
 mod health;
@@ -56,6 +57,7 @@ use tracing::Instrument as _;
 
 pub use auth::{Access, ApiKey, Limits, hash_key};
 pub use dispatch::Dispatcher;
+pub use doctor::Deployment;
 pub use health::Health;
 
 use error::Failure;
@@ -83,6 +85,8 @@ pub struct State {
     pub accounts: ringdown_carrier::account::Accounts,
     /// Who may enter, and how often.
     pub access: Access,
+    /// What is known of the roles beside it.
+    pub deployment: Deployment,
 }
 
 impl State {
@@ -110,6 +114,7 @@ fn table() -> Table {
     cron_jobs::operations(&mut table);
     own::operations(&mut table);
     queue::operations(&mut table);
+    doctor::operations(&mut table);
     events::operations(&mut table);
     webhooks::operations(&mut table);
     teams::operations(&mut table);

@@ -122,7 +122,8 @@ impl Asked {
             .transpose()
     }
 
-    fn query_number(&self, name: &str, default: u32, max: u32) -> Answer<u32> {
+    /// A number from 1 to `max`.
+    pub(crate) fn query_number(&self, name: &str, default: u32, max: u32) -> Answer<u32> {
         let Some(text) = self.query(name) else {
             return Ok(default);
         };

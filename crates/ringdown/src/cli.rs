@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::admin;
+use crate::doctor::Doctor;
 use crate::exit;
 use crate::roles::Role;
 use crate::secrets::Secrets;
@@ -48,6 +49,9 @@ pub(crate) enum Command {
     Run(Run),
     /// Place one call and report what happened.
     Dial(Dial),
+    /// Check, before anything is spent, that a batch of an agent could work: caller IDs, evaluators,
+    /// numbers, limits, dial route, SIP address; with --call by one real call.
+    Doctor(Doctor),
     /// List the attempt ledger: every call that arrived, every call that was made, and why each
     /// went as it did.
     Attempts(Attempts),

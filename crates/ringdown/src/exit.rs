@@ -7,7 +7,7 @@ pub(crate) enum Exit {
     /// Everything asked for was done, and every run passed.
     Success = 0,
     /// At least one run did not pass, failed, timed out or was cancelled; the demo saw something
-    /// it did not expect; a call was not connected.
+    /// it did not expect; a call was not connected; the doctor found an error.
     NotPassed = 1,
     /// The command line or the configuration is wrong. Nothing was done.
     Usage = 2,
@@ -25,7 +25,8 @@ pub(crate) enum Exit {
 pub(crate) const HELP: &str = "\
 Exit codes:
   0    done, and every run passed
-  1    a run did not pass, failed, timed out or was cancelled; a call was not connected
+  1    a run did not pass, failed, timed out or was cancelled; a call was not connected;
+       the doctor found an error
   2    wrong command line or configuration; nothing was done
   3    a needed program or service is missing or cannot be reached
   4    the service refused the request

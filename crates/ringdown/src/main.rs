@@ -9,6 +9,7 @@ mod config;
 mod delivery;
 mod demo;
 mod dial;
+mod doctor;
 mod exit;
 mod print;
 mod progress;
@@ -47,7 +48,7 @@ fn start(cli: Cli) -> Outcome {
     let _inside = runtime.enter();
     let quiet = matches!(
         cli.command,
-        Command::Demo(_) | Command::Run(_) | Command::Dial(_)
+        Command::Demo(_) | Command::Run(_) | Command::Dial(_) | Command::Doctor(_)
     );
     let config = match &cli.command {
         Command::Up(cli::Up { settings })
@@ -86,6 +87,7 @@ async fn command(cli: Cli, config: config::Config) -> Outcome {
         Command::Up(_) => up::up(&config, &roles::Role::ALL, format).await,
         Command::Serve(serve) => up::up(&config, &serve.roles, format).await,
         Command::Dial(dial) => dial::dial(&dial, format).await,
+        Command::Doctor(doctor) => Box::pin(doctor::doctor(&doctor, format)).await,
         Command::Attempts(attempts) => attempts::attempts(&attempts, format).await,
         Command::Queue(queue) => queue::queue(&queue, format).await,
         Command::Webhooks(webhooks) => webhooks::webhooks(webhooks, format).await,

@@ -357,6 +357,7 @@ async fn start_platform(config: &Config, running: &mut Running) -> Result<(), Fa
         egress,
         accounts,
         access: access.clone(),
+        deployment: deployment(config, running),
     };
     let base = config.public_url(address);
     let webhooks = crate::delivery::start(&state, base, &running.registry)?;
@@ -391,6 +392,21 @@ async fn start_platform(config: &Config, running: &mut Running) -> Result<(), Fa
         webhooks,
     });
     Ok(())
+}
+
+/// What the REST API may say of the roles that run beside it.
+fn deployment(config: &Config, running: &Running) -> rest::Deployment {
+    let routes = || config.routes.keys().cloned().collect();
+    rest::Deployment {
+        sip: running.sip.map(|local| announced(config, local)),
+        routes: running.dialer.is_some().then(routes),
+    }
+}
+
+/// Where callers reach the SIP endpoint that listens on `local`.
+fn announced(config: &Config, local: SocketAddr) -> SocketAddr {
+    let ip = config.sip_advertised_ip.unwrap_or(local.ip());
+    SocketAddr::new(ip, local.port())
 }
 
 /// The database of the configuration, migrated.

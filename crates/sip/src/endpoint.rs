@@ -213,6 +213,10 @@ impl Endpoint {
         self.inner.local
     }
 
+    pub(crate) fn inner(&self) -> &Inner {
+        &self.inner
+    }
+
     /// Places a call and waits until it is answered or has finally failed. Dropping the future gives the call up:
     /// it is cancelled, or hung up if the answer comes first.
     ///

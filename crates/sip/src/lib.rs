@@ -24,6 +24,7 @@ mod header;
 mod incoming;
 mod jitter;
 mod media;
+mod probe;
 mod recording;
 mod rtp;
 pub mod sdp;
@@ -38,8 +39,10 @@ pub use endpoint::{Endpoint, EndpointOptions, EndpointStats};
 pub use error::{DialError, Error};
 pub use incoming::{Incoming, IncomingCall, Rejection};
 pub use media::{
-    Frame, Media, MediaOptions, MediaStats, Playback, PlaybackEnd, PlaybackReport, RecordTo,
+    Frame, Media, MediaOptions, MediaPath, MediaStats, Playback, PlaybackEnd, PlaybackReport,
+    RecordTo,
 };
+pub use probe::{ProbeError, Probed};
 pub use recording::{Recording, RecordingError, RecordingSummary};
 
 /// Samples per second on both sides of the API and in recordings.

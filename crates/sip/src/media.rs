@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 
 use crate::recording::{Recording, RecordingError};
-use crate::{FRAME_SAMPLES, sdp};
+use crate::{Codec, FRAME_SAMPLES, sdp};
 
 /// Most playbacks waiting in one call.
 const MAX_PLAYBACKS: usize = 256;
@@ -104,6 +104,17 @@ pub struct MediaStats {
     pub frames_dropped: u64,
     /// Why the recording ended early, if it did.
     pub recording_error: Option<RecordingError>,
+}
+
+/// Which way the audio of a call takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MediaPath {
+    /// The codec both ways.
+    pub codec: Codec,
+    /// Where the far end's session description wants its packets.
+    pub described: SocketAddr,
+    /// Where its packets really come from; `None` before the first one, and without symmetric RTP.
+    pub seen: Option<SocketAddr>,
 }
 
 /// How a playback ended.
@@ -322,6 +333,17 @@ impl Media {
     #[must_use]
     pub fn recording(&self) -> Option<&Recording> {
         self.recording.as_ref()
+    }
+
+    /// Which way the audio takes, as of now.
+    #[must_use]
+    pub fn path(&self) -> MediaPath {
+        let state = self.shared.lock();
+        MediaPath {
+            codec: state.agreed.codec,
+            described: state.agreed.remote,
+            seen: state.latched,
+        }
     }
 
     /// The counters as of now.

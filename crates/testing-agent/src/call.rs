@@ -16,7 +16,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tracing::{Span, debug, info, warn};
 
 use crate::conversation::{self, Orders};
-use crate::facts::{About, Facts, millis, quality};
+use crate::facts::{About, Facts, arrived, millis, quality};
 use crate::hearing::Hearing;
 use crate::metrics::Outcome;
 use crate::prompts::Prompts;
@@ -244,6 +244,7 @@ async fn take(context: &Arc<Context>, call: IncomingCall, matched: Matched, slot
             reason: taken.reason.to_string(),
             duration_ms: millis(taken.duration),
             media: taken.media,
+            ..Ended::default()
         })
         .await;
     let (recording, missing_reason) = match taken.recording {
@@ -278,6 +279,7 @@ async fn talk(
     };
     let file = context.workspace.file(&matched.about.call_id);
     let options = MediaOptions::default().recording_to(&file);
+    let way = arrived(&call);
     // Dropping the answer half-way hangs up.
     let answered = tokio::select! {
         answered = call.answer(options) => answered,
@@ -312,6 +314,7 @@ async fn talk(
         orders,
     )
     .await;
+    facts.came(way, &call.media().path());
     if outcome.ended.media.frames_dropped > 0 {
         warn!(
             frames = outcome.ended.media.frames_dropped,

@@ -6,14 +6,15 @@ use std::time::Duration;
 use ringdown_bus::Bus;
 use ringdown_domain::{RunId, Team};
 use ringdown_proto::v1::call_fact::{self, Step, Turn};
-use ringdown_proto::v1::{CallFact, Envelope, MediaQuality, envelope::Fact};
-use ringdown_sip::MediaStats;
+use ringdown_proto::v1::{CallFact, CallPath, Envelope, MediaQuality, envelope::Fact};
+use ringdown_sip::{IncomingCall, MediaPath, MediaStats};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument as _, debug, error, warn};
 
 use crate::metrics::Metrics;
+use crate::trunk::cut;
 
 /// Facts of one call that may wait for the bus.
 const WAITING: usize = 256;
@@ -35,6 +36,7 @@ pub(crate) struct Facts {
     about: About,
     bus: Bus,
     turns: u64,
+    path: Option<CallPath>,
     waiting: mpsc::Sender<(String, Envelope)>,
     metrics: Arc<Metrics>,
 }
@@ -56,6 +58,7 @@ impl Facts {
             about,
             bus,
             turns: 0,
+            path: None,
             waiting,
             metrics,
         }
@@ -78,7 +81,20 @@ impl Facts {
         }
     }
 
+    /// The way the call took, for its end to tell.
+    pub(crate) fn came(&mut self, arrived: CallPath, media: &MediaPath) {
+        self.path = Some(CallPath {
+            codec: media.codec.name().to_owned(),
+            media_described: media.described.to_string(),
+            media_seen: media.seen.map(|seen| seen.to_string()).unwrap_or_default(),
+            ..arrived
+        });
+    }
+
+    /// `ended` with the way the call took, if it was answered.
     pub(crate) async fn ended(&self, ended: call_fact::Ended) {
+        let path = self.path.clone();
+        let ended = call_fact::Ended { path, ..ended };
         self.send("ended", Step::Ended(ended)).await;
     }
 
@@ -166,6 +182,15 @@ pub(crate) fn quality(stats: &MediaStats) -> MediaQuality {
         packets_late: stats.late,
         jitter_ms: stats.jitter_ms,
         max_send_lateness_ms: stats.max_send_lateness_ms,
+    }
+}
+
+/// What is known of the way of a call before it is answered.
+pub(crate) fn arrived(call: &IncomingCall) -> CallPath {
+    CallPath {
+        source: call.source().to_string(),
+        contact: call.header("Contact").map(cut).unwrap_or_default(),
+        ..CallPath::default()
     }
 }
 

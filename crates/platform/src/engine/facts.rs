@@ -18,6 +18,7 @@ use tracing::{Instrument as _, debug, warn};
 use super::Engine;
 use super::clip::{SENTENCE, clip};
 use crate::Error;
+use crate::call_note::CallNote;
 use crate::score::Score;
 
 const ACK_WAIT: Duration = Duration::from_secs(30);
@@ -189,6 +190,7 @@ async fn call(engine: &Engine, run: &Run, fact: CallFact) -> Result<Applied, Err
             let patch = RunPatch {
                 duration: Some(milliseconds(step.duration_ms)),
                 ended_reason: Some(reason),
+                notes: CallNote::of(&step),
                 ..RunPatch::default()
             };
             let ended = Event::CallEnded {

@@ -18,10 +18,7 @@ pub(super) fn caller_ids(agent: &Agent, request: &Request, problems: &mut Proble
     if let Some(number) = &request.agent_number {
         return vec![number.clone()];
     }
-    if !agent.outbound_numbers.is_empty() {
-        return agent.outbound_numbers.clone();
-    }
-    if agent.contact_number.is_none() {
+    if agent.caller_ids().is_empty() {
         let message = format!(
             "Agent {} has no contact_number, so no call from it could be recognised: set it to the \
              E.164 number it calls from.",
@@ -29,7 +26,7 @@ pub(super) fn caller_ids(agent: &Agent, request: &Request, problems: &mut Proble
         );
         problems.add("contact_number", message);
     }
-    agent.contact_number.iter().cloned().collect()
+    agent.caller_ids().to_vec()
 }
 
 /// The number of every pick; `None` if each of its runs gets one when it is stored.

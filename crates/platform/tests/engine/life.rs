@@ -7,6 +7,7 @@ use ringdown_domain::RunId;
 use ringdown_domain::admission::Pace;
 use ringdown_domain::call::EndedReason;
 use ringdown_domain::run::Status;
+use ringdown_platform::CALL_NOTE;
 use ringdown_proto::v1::dial_fact;
 use ringdown_store::{AttemptKind, Reject, RunFilter};
 
@@ -70,6 +71,8 @@ async fn a_run_is_announced_in_every_state_from_trigger_to_score() {
     let run = world.run(id).await;
     assert_eq!(run.duration, Some(Duration::from_millis(12_345)));
     assert_eq!(run.ended_reason, Some(EndedReason::MainAgentEnded));
+    assert_eq!(run.notes[CALL_NOTE]["codec"], "PCMU");
+    assert_eq!(run.notes[CALL_NOTE]["source"], "192.0.2.1:5060");
     assert_eq!(run.score.unwrap()["reasons"][0], "because");
     within("the recording is known", async {
         while world.run(id).await.recording.is_none() {

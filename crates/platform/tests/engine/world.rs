@@ -423,6 +423,11 @@ pub fn ended(run: RunId, call: &str, reason: EndedReason) -> Fact {
         reason: reason.to_string(),
         duration_ms: 12_345,
         media: None,
+        path: Some(ringdown_proto::v1::CallPath {
+            codec: "PCMU".to_owned(),
+            source: "192.0.2.1:5060".to_owned(),
+            ..Default::default()
+        }),
     };
     call_fact(run, call, call_fact::Step::Ended(step))
 }

@@ -1,7 +1,7 @@
 //! The agents under test, in both versions of the API: one stored agent, two shapes of it.
 
 mod fields;
-mod secrets;
+pub(crate) mod secrets;
 mod shape;
 mod v2;
 

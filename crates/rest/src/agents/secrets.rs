@@ -16,7 +16,7 @@ use crate::operations::Kind;
 pub(super) const MASK: &str = "********";
 
 /// Fields that are a secret as a whole.
-pub(super) const SECRETS: &[&str] = &[
+pub(crate) const SECRETS: &[&str] = &[
     "vapi_api_key",
     "vapi_public_key",
     "retell_api_key",
@@ -207,19 +207,24 @@ pub(super) async fn masked(
 
 /// The true value of a masked field.
 async fn opened(state: &State, agent: &Agent, name: &str) -> Answer<Option<Value>> {
+    let Some(secret) = revealed(state, agent, name).await? else {
+        return Ok(agent.extra.get(name).cloned());
+    };
+    Ok(serde_json::from_str(secret.expose()).ok())
+}
+
+/// A secret of the agent, for the one who uses it.
+pub(crate) async fn revealed(state: &State, agent: &Agent, name: &str) -> Answer<Option<Secret>> {
     let owner = SecretOwner::Agent(agent.id);
     let stored = state.store().secret(agent.org.into(), owner, name).await?;
     let Some(stored) = stored else {
-        return Ok(agent.extra.get(name).cloned());
+        return Ok(None);
     };
     let failed = |error: ringdown_vault::Error| Failure::internal(&error.to_string());
     let sealed: Sealed = stored.parse().map_err(failed)?;
     let org = agent.org.to_string();
-    let secret = state
-        .keyring
-        .open(Context(&["agent", &org, name]), &sealed)
-        .map_err(failed)?;
-    Ok(serde_json::from_str(secret.expose()).ok())
+    let opened = state.keyring.open(Context(&["agent", &org, name]), &sealed);
+    Ok(Some(opened.map_err(failed)?))
 }
 
 /// Seals what is to be stored.
@@ -254,7 +259,7 @@ pub(super) fn seal(
 }
 
 /// Names of the secrets these agents have.
-pub(super) async fn names(
+pub(crate) async fn names(
     state: &State,
     scope: Scope,
     agents: &[Agent],

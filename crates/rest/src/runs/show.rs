@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use ringdown_api as wire;
 use ringdown_domain::call::EndedReason;
-use ringdown_platform::{Score, ScoreTurn};
+use ringdown_platform::{CALL_NOTE, Score, ScoreTurn};
 use ringdown_store::Run;
 use serde_json::{Value, json};
 
@@ -43,6 +43,7 @@ fn metadata(run: &Run, score: Option<&Score>) -> Value {
         "duration_seconds": run.duration.map(|duration| duration.as_secs_f64()),
         "recording": run.recording,
         "not_passed_because": score.map(|score| &score.reasons),
+        "call": run.notes.get(CALL_NOTE),
     })
 }
 

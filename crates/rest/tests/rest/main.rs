@@ -20,6 +20,7 @@ mod client;
 mod compatibility;
 mod contract;
 mod cron_jobs;
+mod doctor;
 mod document;
 mod evaluators;
 mod events;

@@ -134,6 +134,10 @@ impl World {
             egress,
             accounts,
             access: access.clone(),
+            deployment: rest::Deployment {
+                sip: Some(([192, 0, 2, 7], 5060).into()),
+                routes: Some(["known".to_owned()].into()),
+            },
         });
         let stop = CancellationToken::new();
         let running = tokio::spawn({

@@ -9,5 +9,6 @@
 mod audio;
 mod calls;
 mod hostile;
+mod probe;
 mod sipp;
 mod support;

@@ -3,6 +3,7 @@
 //! as if it did not exist. `update_*` replaces the whole record.
 
 mod catalogue;
+mod checkups;
 mod runs;
 mod schedules;
 mod suites;
@@ -10,6 +11,7 @@ mod tenancy;
 mod webhooks;
 
 pub use catalogue::{Agents, Folders, Numbers, Personalities, Scenarios, TestProfiles};
+pub use checkups::Checkups;
 pub use runs::{Ledger, Outbox, Retention, Runs, Transitions};
 pub use schedules::Schedules;
 pub use suites::Suites;
@@ -27,6 +29,7 @@ pub trait Store:
     + TestProfiles
     + Personalities
     + Numbers
+    + Checkups
     + Schedules
     + Suites
     + Runs

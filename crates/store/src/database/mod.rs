@@ -4,6 +4,7 @@
 mod agents;
 mod apply;
 mod batches;
+mod checkups;
 mod counts;
 mod cron;
 mod folders;

@@ -34,6 +34,17 @@ pub struct Agent {
     pub updated_at: Timestamp,
 }
 
+impl Agent {
+    /// The caller IDs it is recognised by: its `outbound_numbers`, else its `contact_number`.
+    pub fn caller_ids(&self) -> &[E164] {
+        if self.outbound_numbers.is_empty() {
+            self.contact_number.as_slice()
+        } else {
+            &self.outbound_numbers
+        }
+    }
+}
+
 /// An agent to create.
 #[derive(Clone, Debug)]
 pub struct NewAgent {

@@ -1,6 +1,7 @@
 //! What the store reads and writes.
 
 mod catalogue;
+mod checkups;
 mod ledger;
 mod runs;
 mod suites;
@@ -8,6 +9,7 @@ mod tenancy;
 mod webhooks;
 
 pub use catalogue::*;
+pub use checkups::*;
 pub use ledger::*;
 pub use runs::*;
 pub use suites::*;

@@ -308,7 +308,8 @@ pub struct Run {
     pub recording: Option<String>,
     /// The score, as JSON in the platform's own form.
     pub score: Option<serde_json::Value>,
-    /// What users wrote about it: a JSON object of API fields.
+    /// What was written about it beside its state: by users, under names of the API, and by the
+    /// platform about its call.
     pub notes: Extra,
 }
 
@@ -348,7 +349,7 @@ pub struct RunPatch {
     pub recording: Option<String>,
     /// The score.
     pub score: Option<serde_json::Value>,
-    /// What users write about it: each note replaces the one of its name, the others stay.
+    /// What is written about it: each note replaces the one of its name, the others stay.
     pub notes: Option<Extra>,
 }
 

@@ -30,6 +30,8 @@ macro_rules! every_check {
             catalogue::personalities_are_kept_whole_and_above_the_built_in_ones,
             catalogue::numbers_are_shared_out_and_kept_while_runs_wait_on_them,
             catalogue::a_text_may_hold_any_character,
+            checkups::a_checkup_counts_what_a_batch_would_find,
+            checkups::rivals_share_a_caller_id_and_a_number,
             tags::evaluators_are_stored_all_or_none,
             tags::tags_are_added_to_all_or_none_and_counted,
             tags::evaluators_are_deleted_all_or_none,

@@ -6,6 +6,7 @@ pub mod audit;
 pub mod batches;
 pub mod catalogue;
 pub mod checks;
+pub mod checkups;
 pub mod counts;
 pub mod filters;
 pub mod folders;

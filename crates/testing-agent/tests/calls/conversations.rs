@@ -32,6 +32,16 @@ async fn a_whole_conversation_is_held_reported_and_recorded() {
         "{media:?}"
     );
     assert_eq!(recorded.media, ended.media);
+    let path = ended.path.unwrap();
+    let caller = world.request().await.source;
+    assert!(path.contact.contains(&caller), "{}", path.contact);
+    assert_eq!((path.codec, path.source), ("PCMU".to_owned(), caller));
+    assert_eq!(path.media_seen, path.media_described);
+    assert!(
+        path.media_seen.starts_with("127.0.0.1:"),
+        "{}",
+        path.media_seen
+    );
 
     let said: Vec<(&str, &str)> = recorded
         .turns
