@@ -55,17 +55,21 @@ impl Change {
     }
 
     fn row(&self, batch: ResultId) -> serde_json::Value {
-        let mut row = serde_json::json!({
-            "result_id": batch.0,
-            "passed": self.passed,
-            "connected": self.connected,
-            "duration_ms": self.duration_ms,
-            "updated_at": self.updated_at,
-        });
+        let mut row = serde_json::Map::new();
+        let mut set = |column: &str, value: serde_json::Value| row.insert(column.to_owned(), value);
+        set("result_id", batch.0.into());
+        set(
+            "updated_at",
+            self.updated_at.map(Timestamp::as_micros).into(),
+        );
+        set("passed", self.passed.into());
+        set("connected", self.connected.into());
+        set("duration_ms", self.duration_ms.into());
         for status in Status::ALL.map(Status::as_str) {
-            row[status] = self.moved.get(status).copied().unwrap_or_default().into();
+            let moved = self.moved.get(status).copied().unwrap_or_default();
+            set(status, moved.into());
         }
-        row
+        row.into()
     }
 }
 
