@@ -13,6 +13,7 @@ mod cron;
 mod late;
 mod life;
 mod outages;
+mod pace;
 mod plan;
 mod retention;
 mod scale;

@@ -2,6 +2,7 @@
 
 mod catalogue;
 mod ledger;
+mod queue;
 mod runs;
 mod suites;
 mod tenancy;
@@ -9,6 +10,7 @@ mod webhooks;
 
 pub use catalogue::*;
 pub use ledger::*;
+pub use queue::*;
 pub use runs::*;
 pub use suites::*;
 pub use tenancy::*;
