@@ -176,7 +176,7 @@ async fn a_plan_is_triggered_once_and_announced_with_its_runs() {
         world.service.triggers.lock().unwrap()[0],
         json!({
             "agent_id": 7, "scenarios": [1, 2], "frequency": 3,
-            "name": "nightly", "concurrency_limit": 5,
+            "name": "nightly", "concurrency_limit": 5, "priority": -3,
         })
     );
     let announced = world.announced().await;

@@ -14,6 +14,7 @@ mod late;
 mod leases;
 mod life;
 mod outages;
+mod pace;
 mod plan;
 mod retention;
 mod scale;

@@ -3,6 +3,7 @@
 mod catalogue;
 mod checkups;
 mod ledger;
+mod queue;
 mod runs;
 mod suites;
 mod tenancy;
@@ -11,6 +12,7 @@ mod webhooks;
 pub use catalogue::*;
 pub use checkups::*;
 pub use ledger::*;
+pub use queue::*;
 pub use runs::*;
 pub use suites::*;
 pub use tenancy::*;
