@@ -324,15 +324,23 @@ fn duration(facts: &Facts) -> Finding {
     };
     let waves = facts.runs.div_ceil(at_once);
     let longest = facts.project.dial_window + facts.longest_call();
+    // A pace keeps the last run back this long, however many slots there are.
+    let (started, paced) = match facts.project.pace {
+        Some(pace) => (
+            pace.interval() * facts.runs.saturating_sub(1),
+            format!(", {} calls started per second", pace.calls_per_second()),
+        ),
+        None => (Duration::ZERO, String::new()),
+    };
     Finding::ok(
         "duration_estimate",
         format!(
-            "{} {} about {} if a call lasts {} ({source}), and at most {}, scoring not counted.",
+            "{} {} about {} if a call lasts {} ({source}{paced}), and at most {}, scoring not counted.",
             counted(facts.runs.into(), "run"),
             if facts.runs == 1 { "takes" } else { "take" },
-            spoken(call * waves),
+            spoken((call * waves).max(started + call)),
             spoken(call),
-            spoken(longest * waves),
+            spoken(longest * waves + started),
         ),
     )
 }

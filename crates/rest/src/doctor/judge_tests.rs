@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use ringdown_api::own::{Finding, Severity};
+use ringdown_domain::admission::Pace;
 use ringdown_domain::{E164, OrganisationId, ProjectId, Timestamp};
 use ringdown_store::{Agent, Checkup, Extra, Project, Rival, Scope};
 
@@ -265,6 +266,16 @@ fn the_duration_is_estimated_from_calls_before_and_bounded() {
     only("duration_estimate", Severity::Ok, &words, |facts| {
         facts.calls = 3;
         facts.talked = Duration::from_secs(60);
+    });
+    let words = [
+        "about 80 s if",
+        "0.05 calls started per second",
+        "at most 15 min",
+    ];
+    only("duration_estimate", Severity::Ok, &words, |facts| {
+        facts.calls = 1;
+        facts.talked = Duration::from_secs(20);
+        facts.project.pace = Pace::per_second(0.05);
     });
     let words = ["at most 30 min"];
     only("duration_estimate", Severity::Ok, &words, |facts| {
