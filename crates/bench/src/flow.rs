@@ -49,6 +49,7 @@ async fn sustained(kind: Kind, queued: usize, seconds: u64) -> anyhow::Result<f6
     let callers = Callers::start(&world.bus, &world.team, true).await?;
     // What was accepted is published first.
     world.published().await?;
+    world.settle().await?;
     world.limit(SLOTS).await?;
     tokio::time::sleep(Duration::from_secs(2)).await;
     let before = callers.seen.transitions.load(Ordering::Relaxed);
@@ -107,6 +108,7 @@ async fn refill(
     world.run_engine();
     let callers = Callers::start(&world.bus, &world.team, false).await?;
     world.published().await?;
+    world.settle().await?;
     world.limit(FEW_SLOTS).await?;
     let all_up = async {
         while locked(&callers.seen.up).len() < usize::try_from(FEW_SLOTS)? {
@@ -157,6 +159,7 @@ async fn ways(kind: Kind, queued: usize) -> anyhow::Result<Duration> {
     let mut world = World::start(kind).await?;
     world.limit(0).await?;
     let mut left = fill(&mut world, queued).await?.len();
+    world.settle().await?;
     world.limit(1).await?;
     let store = world.store().clone();
     let mut took = Vec::with_capacity(WAYS);

@@ -66,6 +66,7 @@ pub(crate) async fn measure(world: &World, runs: usize, report: &mut Report) -> 
     while ids.len() < SMALL {
         ids.extend(small_world.trigger(&mut client, FEW).await?);
     }
+    small_world.settle().await?;
     let before = costs(&mut client, &bulk(&ids)).await?;
     while ids.len() < runs {
         let portion = PORTION.min(runs - ids.len());
@@ -74,6 +75,7 @@ pub(crate) async fn measure(world: &World, runs: usize, report: &mut Report) -> 
             eprintln!("{}: {} runs stored", world.kind, ids.len());
         }
     }
+    small_world.settle().await?;
     let after = costs(&mut client, &bulk(&ids)).await?;
     for ((what, few), (_, many)) in before.into_iter().zip(after) {
         report.add(

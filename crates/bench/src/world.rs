@@ -251,6 +251,19 @@ impl World {
         Ok(())
     }
 
+    /// Lets PostgreSQL do now what it would do in the background some time later, so that it does not while
+    /// something is measured.
+    pub(crate) async fn settle(&self) -> anyhow::Result<()> {
+        if let Some(fresh) = &self.fresh {
+            for work in ["VACUUM (ANALYZE)", "CHECKPOINT"] {
+                ringdown_testkit::postgres::query(fresh.url(), work)
+                    .await
+                    .map_err(anyhow::Error::msg)?;
+            }
+        }
+        Ok(())
+    }
+
     pub(crate) fn store(&self) -> &Database {
         &self.database
     }
