@@ -65,18 +65,6 @@ async fn a_long_history_and_a_long_queue_slow_nothing_down() {
     fresh.drop_database().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_slot_is_given_away_as_quickly_whatever_waits() {
-    let fresh = fresh().await;
-    let (store, db) = open(fresh.url()).await;
-    let raw = async |statement: String| {
-        postgres::query(fresh.url(), &statement).await.unwrap();
-    };
-    scale::admission::a_slot_is_given_away_as_quickly_whatever_waits(db, raw).await;
-    store.close().await;
-    fresh.drop_database().await;
-}
-
 /// Dumps that `pg_dump` made of earlier versions' databases, once there are any.
 #[tokio::test(flavor = "multi_thread")]
 async fn databases_of_earlier_versions_are_taken_over() {

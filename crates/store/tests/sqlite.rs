@@ -77,15 +77,6 @@ async fn a_long_history_and_a_long_queue_slow_nothing_down() {
     store.close().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_slot_is_given_away_as_quickly_whatever_waits() {
-    let (_folder, file) = folder();
-    let (store, db) = open(&file).await;
-    let raw = async |statement| raw(&file, statement).await;
-    scale::admission::a_slot_is_given_away_as_quickly_whatever_waits(db, raw).await;
-    store.close().await;
-}
-
 /// What a query finds, read beside the store.
 async fn rows(file: &Path, statement: &'static str) -> Vec<SqliteRow> {
     let options = SqliteConnectOptions::new().filename(file).read_only(true);

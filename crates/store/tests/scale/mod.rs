@@ -1,8 +1,6 @@
 //! What happens under a lock, and what users look at, stays quick when there are 100,000 runs and
 //! attempts: while SQLite's write lock is held, no call is matched and no run accepted.
 
-pub mod admission;
-
 use std::time::{Duration, Instant};
 
 use ringdown_domain::attempt::Verdict;
