@@ -1,7 +1,7 @@
 //! Everybody else on the bus, without telephones: each pending run is called at once, and each call that is over
 //! is scored at once.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -37,6 +37,14 @@ pub(crate) struct Seen {
     pub(crate) refilled: Mutex<Vec<Duration>>,
     /// Runs that became pending: when the slot was freed that they got.
     pub(crate) given: Mutex<Vec<(i64, Instant)>>,
+    /// How long the platform took to say whose a call is.
+    pub(crate) matched: Mutex<Vec<Duration>>,
+    /// How long the bus took to store that a call has ended.
+    pub(crate) reported: Mutex<Vec<Duration>>,
+    /// Calls whose end is stored, and since when.
+    pub(crate) over: Mutex<HashMap<i64, Instant>>,
+    /// From there until its run was heard to be evaluated.
+    pub(crate) applied: Mutex<Vec<Duration>>,
     /// Something above has changed.
     pub(crate) changed: Notify,
 }
@@ -156,6 +164,11 @@ impl Worker {
         if status != Status::InQueue {
             self.seen.transitions.fetch_add(1, Ordering::Relaxed);
         }
+        if status == Status::Evaluating
+            && let Some(since) = locked(&self.seen.over).remove(&fact.run_id)
+        {
+            locked(&self.seen.applied).push(since.elapsed());
+        }
         if status == Status::Pending
             && let Some(freed) = locked(&self.seen.freed).pop_front()
         {
@@ -194,7 +207,9 @@ impl Worker {
             received_at_us: now().as_micros(),
             ..MatchRequest::default()
         };
+        let asked = Instant::now();
         let reply = self.bus.match_call(&request, MATCH).await?;
+        locked(&self.seen.matched).push(asked.elapsed());
         anyhow::ensure!(
             reply.run_id == fact.run_id && reply.script.is_some(),
             "the call of run {} was judged {}: {}",
@@ -203,7 +218,11 @@ impl Worker {
             reply.explanation
         );
         if self.hang_up {
-            return ended(&self.bus, &self.team, fact.run_id).await;
+            let begun = Instant::now();
+            locked(&self.seen.over).insert(fact.run_id, begun);
+            ended(&self.bus, &self.team, fact.run_id).await?;
+            locked(&self.seen.reported).push(begun.elapsed());
+            return Ok(());
         }
         locked(&self.seen.up).push_back(fact.run_id);
         self.seen.changed.notify_one();

@@ -58,6 +58,19 @@ async fn sustained(kind: Kind, queued: usize, seconds: u64) -> anyhow::Result<f6
     let counted = callers.seen.transitions.load(Ordering::Relaxed) - before;
     let took = begun.elapsed();
     callers.check()?;
+    for (what, samples) in [
+        ("a call was matched", &callers.seen.matched),
+        ("its end was stored by the bus", &callers.seen.reported),
+        ("and its run evaluated", &callers.seen.applied),
+    ] {
+        let mut samples = std::mem::take(&mut *locked(samples));
+        samples.sort_unstable();
+        eprintln!(
+            "{kind}: {what} after {} (p99 {})",
+            show(quantile(&samples, 0.5)),
+            show(quantile(&samples, 0.99))
+        );
+    }
     drop(callers);
     world.stop().await?;
     #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^53")]
