@@ -26,6 +26,12 @@ pub(crate) async fn soon<T>(what: &str, work: impl Future<Output = T>) -> T {
         .unwrap_or_else(|_| panic!("{what} did not happen within 90 s"))
 }
 
+/// Seconds of a soak, if this is one.
+pub(crate) fn soak() -> Option<u64> {
+    let set = std::env::var("RINGDOWN_SOAK").ok()?;
+    Some(set.parse().expect("RINGDOWN_SOAK is a number of seconds"))
+}
+
 /// The `ringdown` command, ended with the test. Settings of the machine do not reach it.
 pub(crate) fn ringdown(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ringdown"));
