@@ -245,7 +245,7 @@ async fn bus_away(gone: Gone) {
     let setup = Setup {
         postgres: false,
         limit: 4,
-        call: 4,
+        call: 3,
     };
     let mut deployment = Deployment::start(&setup).await;
     // What gets a slot meanwhile is dialed afterwards.
@@ -313,8 +313,8 @@ async fn bus_away(gone: Gone) {
         for run in live {
             let (ms, why) = history.call(run);
             println!("the call of run {run} lasted {ms} ms: {why}");
-            // Its caller stays for four seconds and hangs up, whatever the bus does.
-            if !(3500..6000).contains(&ms) {
+            // Its caller stays for three seconds and hangs up, whatever the bus does.
+            if !(2500..4500).contains(&ms) {
                 found.push(format!("the call of run {run} took {ms} ms: {why}"));
             }
         }
