@@ -128,11 +128,11 @@ impl History {
         found.extend(wrong.map(|(run, (dials, fences))| {
             format!("run {run}: {dials} intentions to dial and {fences} fences")
         }));
-        // The platform's ledger of what arrived, and the testing agent's own facts.
+        // The platform's ledger of what arrived, and the testing agent's own facts. A call that was refused
+        // because no platform answered may be tried again.
         let mut arrived: BTreeMap<i64, BTreeSet<&str>> = BTreeMap::new();
-        let ledger = self.attempts.iter().filter(|row| {
-            row.kind == "invite" && matches!(row.verdict.as_str(), "matched" | "duplicate")
-        });
+        let ledger = self.attempts.iter();
+        let ledger = ledger.filter(|row| row.kind == "invite" && row.verdict != "at_capacity");
         for row in ledger.clone() {
             if let Some(run) = row.run_id {
                 arrived.entry(run).or_default().insert(&row.sip_call_id);
@@ -148,7 +148,7 @@ impl History {
         let called = arrived.keys().filter(fenced);
         found.extend(called.map(|run| format!("run {run}: fenced off and called")));
         println!(
-            "{} runs with an intention, {} with a fence, {} matched calls, {} attempts in the ledger",
+            "{} runs with an intention, {} with a fence, {} calls, {} attempts in the ledger",
             intended.values().filter(|(dials, _)| *dials > 0).count(),
             intended.values().filter(|(_, fences)| *fences > 0).count(),
             ledger.count(),

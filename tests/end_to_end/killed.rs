@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use ringdown_api::Run;
-use ringdown_bus::Stream;
+use ringdown_bus::{From, Stream};
 use ringdown_client::Client;
+use ringdown_domain::dial::Stage;
 use ringdown_domain::run::Status;
 use ringdown_proto::v1::call_fact::Step;
 use ringdown_proto::v1::envelope::Fact;
@@ -50,14 +51,36 @@ impl Random {
         sleep(Duration::from_millis(ms)).await;
     }
 
-    /// Takes a victim from what is left of all parts, so that each has its turn.
+    /// Takes a victim from what is left of all parts, so that each has its turn. The testing agent comes last:
+    /// until it is missed its runs hold their slots, and kills meanwhile would find nobody at work.
     fn victim(&mut self, left: &mut Vec<Part>, all: &[Part]) -> Part {
         if left.is_empty() {
-            left.extend(all);
+            let others = all.iter().filter(|part| **part != Part::TestingAgent);
+            left.extend(others);
+            left.insert(0, Part::TestingAgent);
         }
-        let index = usize::try_from(self.below(u64::try_from(left.len()).unwrap())).unwrap();
-        left.swap_remove(index)
+        let others = u64::try_from(left.len()).unwrap() - 1;
+        let index = if others == 0 {
+            0
+        } else {
+            1 + self.below(others)
+        };
+        left.swap_remove(usize::try_from(index).unwrap())
     }
+}
+
+/// Waits until a dialer has claimed a run, if one does soon: what comes next takes milliseconds, and random
+/// moments would miss it.
+async fn claimed(nats_url: &str) {
+    let mut facts = Facts::open_from(nats_url, Stream::Dials, From::Now).await;
+    let claimed = async {
+        while !matches!(
+            facts.next().await.envelope.fact,
+            Some(Fact::Dial(fact)) if fact.stage() == Some(Stage::Claimed)
+        ) {}
+    };
+    // Without one this is a moment as good as any.
+    let _ = tokio::time::timeout(Duration::from_secs(2), claimed).await;
 }
 
 /// How much is done to a deployment.
@@ -138,7 +161,7 @@ async fn strike(
     let (all, mut left) = (deployment.parts(), Vec::new());
     let mut kills = BTreeMap::new();
     for number in 1.. {
-        random.pause(500, 2000).await;
+        random.pause(200, 1500).await;
         let open = unfinished(deployment.client(), runs).await;
         let enough = measure.kills.map_or(open == 0, |kills| number > kills);
         if enough || Instant::now() > deadline {
@@ -147,6 +170,10 @@ async fn strike(
         let victim = random.victim(&mut left, &all);
         println!("{number}: {victim}, {open} runs unfinished");
         *kills.entry(victim.to_string()).or_default() += 1;
+        if random.below(2) == 0 {
+            claimed(deployment.nats_url()).await;
+            random.pause(0, 10).await;
+        }
         deployment.kill(victim).await;
         random.pause(50, 1500).await;
         deployment.start_again(victim).await;

@@ -177,6 +177,11 @@ pub(crate) struct Facts {
 impl Facts {
     /// Reads `stream` from its beginning.
     pub(crate) async fn open(url: &str, stream: Stream) -> Self {
+        Self::open_from(url, stream, From::Beginning).await
+    }
+
+    /// Reads `stream` from there.
+    pub(crate) async fn open_from(url: &str, stream: Stream, from: From) -> Self {
         let bus = Bus::connect(&ringdown_bus::Options {
             url: url.to_owned(),
             name: "end-to-end-test".to_owned(),
@@ -184,10 +189,7 @@ impl Facts {
         })
         .await
         .unwrap();
-        let observer = bus
-            .observe(stream, stream.subjects(), From::Beginning)
-            .await
-            .unwrap();
+        let observer = bus.observe(stream, stream.subjects(), from).await.unwrap();
         Self {
             _bus: bus,
             observer,
