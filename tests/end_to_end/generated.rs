@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio::process::Command;
 
-use crate::support::{Bench, Server, get, project, venv};
+use crate::support::{Bench, Server, get, project, soak, venv};
 
 /// Requests of each operation and random phase where no time is set: the same ones however slow the
 /// machine is.
@@ -19,12 +19,6 @@ const EXAMPLES: &str = "8";
 
 /// Longest a campaign may take beyond the time that is set.
 const GRACE: Duration = Duration::from_secs(600);
-
-/// Seconds of a soak, if this is one.
-fn soak() -> Option<u64> {
-    let set = std::env::var("RINGDOWN_SOAK").ok()?;
-    Some(set.parse().expect("RINGDOWN_SOAK is a number of seconds"))
-}
 
 /// What is checked of every answer.
 const NO_SERVER_ERROR: &str = "not_a_server_error";

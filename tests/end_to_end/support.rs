@@ -26,6 +26,12 @@ pub(crate) async fn soon<T>(what: &str, work: impl Future<Output = T>) -> T {
         .unwrap_or_else(|_| panic!("{what} did not happen within 90 s"))
 }
 
+/// Seconds of a soak, if this is one.
+pub(crate) fn soak() -> Option<u64> {
+    let set = std::env::var("RINGDOWN_SOAK").ok()?;
+    Some(set.parse().expect("RINGDOWN_SOAK is a number of seconds"))
+}
+
 /// The `ringdown` command, ended with the test. Settings of the machine do not reach it.
 pub(crate) fn ringdown(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ringdown"));
@@ -171,6 +177,11 @@ pub(crate) struct Facts {
 impl Facts {
     /// Reads `stream` from its beginning.
     pub(crate) async fn open(url: &str, stream: Stream) -> Self {
+        Self::open_from(url, stream, From::Beginning).await
+    }
+
+    /// Reads `stream` from there.
+    pub(crate) async fn open_from(url: &str, stream: Stream, from: From) -> Self {
         let bus = Bus::connect(&ringdown_bus::Options {
             url: url.to_owned(),
             name: "end-to-end-test".to_owned(),
@@ -178,10 +189,7 @@ impl Facts {
         })
         .await
         .unwrap();
-        let observer = bus
-            .observe(stream, stream.subjects(), From::Beginning)
-            .await
-            .unwrap();
+        let observer = bus.observe(stream, stream.subjects(), from).await.unwrap();
         Self {
             _bus: bus,
             observer,

@@ -85,8 +85,19 @@ pub(crate) async fn run(
     };
     context.metrics.attempts.with_label_values(&[outcome]).inc();
     info!(run = %job.run, attempt = %job.attempt_id, outcome, "dialed");
-    job.report(&context.bus, step).await;
-    rest.map_or(Finished::Done, Finished::Talking)
+    let mut report = std::pin::pin!(job.report(&context.bus, step));
+    let Some(mut rest) = rest else {
+        report.await;
+        return Finished::Done;
+    };
+    // The call does not wait for the bus: it would be silent, and last longer than it is to.
+    tokio::select! {
+        () = &mut report => Finished::Talking(rest),
+        () = &mut rest => {
+            report.await;
+            Finished::Done
+        }
+    }
 }
 
 /// Claims, and goes on asking while a dial would still be worth it: a bus that is away for a moment

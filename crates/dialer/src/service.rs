@@ -175,8 +175,8 @@ impl Service {
             Finished::Done => answered(delivery.done().await),
             // The outcome is reported: whoever gets the transition now will see it.
             Finished::Talking(rest) => {
-                answered(delivery.done().await);
-                rest.await;
+                // The call goes on meanwhile: without the bus an answer takes seconds to fail.
+                tokio::join!(async { answered(delivery.done().await) }, rest);
             }
         }
     }

@@ -6,4 +6,5 @@
 //! Refuses: to be part of the product, database drivers, servers that belong to somebody.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+pub mod port;
 pub mod postgres;

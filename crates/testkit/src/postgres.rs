@@ -1,9 +1,13 @@
-//! PostgreSQL databases. The server is the one that `scripts/with-postgres.sh` starts.
+//! PostgreSQL: databases of the server that `scripts/with-postgres.sh` starts, and servers of one test.
+
+mod server;
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+
+pub use server::Server;
 
 /// Names the server, as `scripts/with-postgres.sh` sets it: the URL of a superuser's database.
 pub const SERVER: &str = "RINGDOWN_TEST_POSTGRES";
@@ -148,22 +152,22 @@ async fn execute(sql: String) -> Result<String, String> {
     query(&server(), &sql).await
 }
 
-/// The client beside the server, or the one in PATH.
-fn program() -> PathBuf {
+/// One of the newest PostgreSQL's programs, or the one in PATH.
+fn program(name: &str) -> PathBuf {
     let versions = std::fs::read_dir("/usr/lib/postgresql");
     let mut found: Vec<PathBuf> = versions
         .into_iter()
         .flatten()
         .flatten()
-        .map(|version| version.path().join("bin/psql"))
+        .map(|version| version.path().join("bin").join(name))
         .filter(|program| program.is_file())
         .collect();
     found.sort();
-    found.pop().unwrap_or_else(|| PathBuf::from("psql"))
+    found.pop().unwrap_or_else(|| PathBuf::from(name))
 }
 
 fn psql(url: &str, order: &[&str]) -> Result<String, String> {
-    let output: Output = Command::new(program())
+    let output: Output = Command::new(program("psql"))
         .args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d"])
         .arg(url)
         .args(order)
