@@ -129,12 +129,14 @@ impl History {
             format!("run {run}: {dials} intentions to dial and {fences} fences")
         }));
         // The platform's ledger of what arrived, and the testing agent's own facts. A call that was refused
-        // because no platform answered may be tried again.
+        // because no platform answered may be tried again. One that is sent once more, because the testing agent
+        // died before it answered, is still the same call.
         let mut arrived: BTreeMap<i64, BTreeSet<&str>> = BTreeMap::new();
+        let mut calls = BTreeSet::new();
         let ledger = self.attempts.iter();
-        let ledger = ledger.filter(|row| row.kind == "invite" && row.verdict != "at_capacity");
-        for row in ledger.clone() {
-            if let Some(run) = row.run_id {
+        for row in ledger.filter(|row| row.kind == "invite" && row.verdict != "at_capacity") {
+            calls.insert(row.sip_call_id.as_str());
+            if let Some(run) = row.run_id.filter(|_| !row.nearest) {
                 arrived.entry(run).or_default().insert(&row.sip_call_id);
             }
         }
@@ -147,11 +149,16 @@ impl History {
         let fenced = |row: &&i64| intended.get(*row).is_some_and(|(_, fences)| *fences > 0);
         let called = arrived.keys().filter(fenced);
         found.extend(called.map(|run| format!("run {run}: fenced off and called")));
+        // Nobody knows whose run a call was for that none was matched with; but there are not more calls than
+        // intentions.
+        let dialed = intended.values().filter(|(dials, _)| *dials > 0).count();
+        if calls.len() > dialed {
+            found.push(format!("{} calls for {dialed} runs", calls.len()));
+        }
         println!(
-            "{} runs with an intention, {} with a fence, {} calls, {} attempts in the ledger",
-            intended.values().filter(|(dials, _)| *dials > 0).count(),
+            "{dialed} runs with an intention, {} with a fence, {} calls, {} attempts in the ledger",
             intended.values().filter(|(_, fences)| *fences > 0).count(),
-            ledger.count(),
+            calls.len(),
             self.attempts.len()
         );
         found
