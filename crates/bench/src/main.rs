@@ -86,8 +86,8 @@ async fn main() -> anyhow::Result<()> {
             .with_context(|| format!("failed to start a platform on {kind}"))?;
         accept::measure(&world, &mut report).await?;
         polling::measure(&world, options.seconds, &mut report).await?;
-        growth::measure(&world, options.runs, &mut report).await?;
         world.stop().await?;
+        growth::measure(*kind, options.runs, &mut report).await?;
     }
     report.print();
     if let Some(path) = &options.json {
