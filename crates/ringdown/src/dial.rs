@@ -1,9 +1,10 @@
 //! `ringdown dial`: one call.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use ringdown_carrier::{agent_tone, place, read_wav};
-use ringdown_sip::{DialError, EndedBy, Endpoint, EndpointOptions, MediaStats};
+use ringdown_sip::{DialError, EndedBy, Endpoint, EndpointOptions, Incoming, MediaStats};
 use serde::Serialize;
 
 use crate::cli::{Dial, Format};
@@ -40,6 +41,19 @@ impl Report {
     }
 }
 
+/// A user agent of one command, on the address that faces `target`.
+pub(crate) async fn user_agent(target: SocketAddr) -> Result<(Endpoint, Incoming), Failure> {
+    let local = ringdown_carrier::facing(target).map_err(Failure::unavailable)?;
+    Endpoint::bind(EndpointOptions {
+        listen: (local, 0).into(),
+        user_agent: concat!("ringdown/", env!("CARGO_PKG_VERSION")).to_owned(),
+        advertised_ip: None,
+        incoming_backlog: 1,
+    })
+    .await
+    .map_err(Failure::unavailable)
+}
+
 pub(crate) async fn dial(dial: &Dial, format: Format) -> Outcome {
     let says = match &dial.play {
         Some(path) => {
@@ -47,15 +61,7 @@ pub(crate) async fn dial(dial: &Dial, format: Format) -> Outcome {
         }
         None => agent_tone(),
     };
-    let local = ringdown_carrier::facing(dial.proxy).map_err(Failure::unavailable)?;
-    let (endpoint, _incoming) = Endpoint::bind(EndpointOptions {
-        listen: (local, 0).into(),
-        user_agent: concat!("ringdown/", env!("CARGO_PKG_VERSION")).to_owned(),
-        advertised_ip: None,
-        incoming_backlog: 1,
-    })
-    .await
-    .map_err(Failure::unavailable)?;
+    let (endpoint, _incoming) = user_agent(dial.proxy).await?;
     let begun = Instant::now();
     let placed = place(
         &endpoint,

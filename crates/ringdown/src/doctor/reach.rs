@@ -4,10 +4,10 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use ringdown_api::own::Finding;
-use ringdown_carrier::facing;
 use ringdown_egress::{Class, classify};
-use ringdown_sip::{Endpoint, EndpointOptions, ProbeError, Probed};
+use ringdown_sip::{ProbeError, Probed};
 
+use crate::dial::user_agent;
 use crate::exit::Failure;
 
 /// How long an answer is waited for.
@@ -33,15 +33,7 @@ pub(super) async fn look(
             "Set sip.advertised_ip, and name the address here with --sip.",
         )]);
     }
-    let local = facing(target).map_err(Failure::unavailable)?;
-    let (endpoint, _incoming) = Endpoint::bind(EndpointOptions {
-        listen: (local, 0).into(),
-        user_agent: concat!("ringdown/", env!("CARGO_PKG_VERSION")).to_owned(),
-        advertised_ip: None,
-        incoming_backlog: 1,
-    })
-    .await
-    .map_err(Failure::unavailable)?;
+    let (endpoint, _incoming) = user_agent(target).await?;
     let probed = endpoint.probe(target, DEADLINE).await;
     endpoint.shutdown(Duration::ZERO).await;
     Ok(judge(target, &probed))
@@ -97,6 +89,7 @@ fn judge(target: SocketAddr, probed: &Result<Probed, ProbeError>) -> Vec<Finding
 #[cfg(test)]
 mod tests {
     use ringdown_api::own::Severity;
+    use ringdown_sip::{Endpoint, EndpointOptions};
 
     use super::*;
 

@@ -113,7 +113,7 @@ async fn write(on: &mut Session, runs: impl Iterator<Item = &Run>) -> Result<()>
     update
         .push(assignments.join(", "))
         .push(" FROM ")
-        .push_records("j", CHANGING, &rows)
+        .push_records("j", CHANGING, rows)
         .push(" WHERE runs.id = j.id");
     update.run(on).await?;
     Ok(())
@@ -147,7 +147,7 @@ fn announcement(run: &Run) -> Value {
     })
 }
 
-async fn announce(on: &mut Session, rows: &[Value]) -> Result<()> {
+async fn announce(on: &mut Session, rows: Vec<Value>) -> Result<()> {
     let columns: Vec<&str> = ANNOUNCED.iter().map(|(column, _)| *column).collect();
     let columns = columns.join(", ");
     let mut insert = sql("INSERT INTO outbox (");
@@ -175,6 +175,11 @@ pub(super) async fn apply(
         patch,
         now,
     };
+    apply_one(on, run, step).await
+}
+
+/// Applies one step; see [`apply_all`].
+pub(super) async fn apply_one(on: &mut Session, run: Run, step: Step) -> Result<Transition> {
     let id = run.id;
     let outcome = apply_all(on, vec![run], vec![step]).await?.pop();
     outcome.unwrap_or_else(|| Err(not_found("run", id)))
@@ -229,7 +234,7 @@ pub(super) async fn apply_all(
     write(on, changed.iter().filter_map(|id| runs.get(id))).await?;
     let finished = follow(on, &counted).await?;
     if !announced.is_empty() {
-        announce(on, &announced).await?;
+        announce(on, announced).await?;
     }
     for (id, now) in finished.iter().filter_map(|batch| ended.get(batch)) {
         if let Some(run) = runs.get(id) {

@@ -104,7 +104,7 @@ pub(super) async fn follow(
     update
         .push(added.join(", "))
         .push(" FROM ")
-        .push_records("j", &columns, &rows)
+        .push_records("j", &columns, rows)
         .push(
             " WHERE batch_counts.result_id = j.result_id RETURNING \
              batch_counts.result_id AS result_id, batch_counts.in_queue + batch_counts.pending + \

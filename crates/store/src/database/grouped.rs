@@ -6,8 +6,8 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::debug;
 
 use super::Pools;
-use super::apply::{Step, apply_all};
-use super::transitions::load_all_locked;
+use super::apply::{Step, apply_all, apply_one};
+use super::transitions::{load_all_locked, load_locked};
 use crate::{Error, Result, Transition};
 
 /// Steps carried out together, and steps that wait, at most.
@@ -54,11 +54,7 @@ async fn work(pools: Pools, mut items: mpsc::Receiver<Item>) {
                 debug!(%error, steps = steps.len(), "carrying steps out one by one");
                 let mut outcomes = Vec::with_capacity(steps.len());
                 for step in &steps {
-                    let alone = carry_out(&pools, std::slice::from_ref(step)).await;
-                    outcomes.push(alone.and_then(|mut one| {
-                        let gone = || Err(super::rows::not_found("run", step.run));
-                        one.pop().unwrap_or_else(gone)
-                    }));
+                    outcomes.push(alone(&pools, step.clone()).await);
                 }
                 outcomes
             }
@@ -68,6 +64,15 @@ async fn work(pools: Pools, mut items: mpsc::Receiver<Item>) {
             let _ = told.send(outcome);
         }
     }
+}
+
+/// Carries out one step in a transaction of its own.
+pub(super) async fn alone(pools: &Pools, step: Step) -> Result<Transition> {
+    let mut on = pools.write().await?;
+    let run = load_locked(&mut on, step.run).await?;
+    let transition = apply_one(&mut on, run, step).await?;
+    on.commit().await?;
+    Ok(transition)
 }
 
 async fn carry_out(pools: &Pools, steps: &[Step]) -> Result<Vec<Result<Transition>>> {

@@ -39,10 +39,8 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{PgPool, SqlitePool};
 
-use apply::{Step, apply_all};
+use apply::Step;
 use grouped::Steps;
-use rows::not_found;
-use transitions::load_locked;
 
 use crate::sql::{Session, Writer, sql};
 use crate::{Actor, Error, Result, Store, Transition};
@@ -175,13 +173,7 @@ impl Database {
             return self.steps.take(step).await;
         }
         // What a user demands is audited in its own transaction.
-        let mut on = self.write().await?;
-        let run = load_locked(&mut on, step.run).await?;
-        let id = run.id;
-        let outcome = apply_all(&mut on, vec![run], vec![step]).await?.pop();
-        let transition = outcome.unwrap_or_else(|| Err(not_found("run", id)))?;
-        on.commit().await?;
-        Ok(transition)
+        grouped::alone(&self.pools, step).await
     }
 
     /// A connection for reading.

@@ -10,10 +10,11 @@ use ringdown_domain::admission::{
 use ringdown_domain::invariant::of_admission;
 use ringdown_domain::run::Event;
 use ringdown_domain::{OrganisationId, ProjectId, ResultId, RunId, Timestamp};
+use serde_json::json;
 
 use super::Database;
 use super::apply::{Step, apply_all};
-use super::rows::{from_json, from_millis, limit, not_found, to_json, unsigned};
+use super::rows::{from_json, from_millis, limit, not_found, unsigned};
 use super::tenancy::{lock_organisation, pace};
 use super::transitions::{load_all, lock_batches};
 use crate::sql::{Row, Session, sql};
@@ -189,30 +190,21 @@ async fn remember(on: &mut Session, accounts: &[Account]) -> Result<()> {
     if accounts.is_empty() {
         return Ok(());
     }
-    let values: Vec<[Option<i64>; 5]> = accounts
-        .iter()
-        .map(|account| {
-            [
-                Some(account.project.0),
-                Some(account.lag.behind),
-                Some(account.lag.rate),
-                Some(account.lag.since.as_micros()),
-                account.last_start.map(Timestamp::as_micros),
-            ]
+    let rows = accounts.iter().map(|account| {
+        json!({
+            "id": account.project.0,
+            "lag": account.lag.behind,
+            "lag_rate": account.lag.rate,
+            "lag_at": account.lag.since,
+            "last_start_at": account.last_start,
         })
-        .collect();
-    let values = to_json("project", &values)?;
-    let mut update = sql("UPDATE projects SET ");
-    update.either(
-        "lag = v.value ->> 1, lag_rate = v.value ->> 2, lag_at = v.value ->> 3, \
-         last_start_at = v.value ->> 4 FROM json_each(",
-        "lag = (v ->> 1)::bigint, lag_rate = (v ->> 2)::bigint, lag_at = (v ->> 3)::bigint, \
-         last_start_at = (v ->> 4)::bigint FROM jsonb_array_elements(",
-    );
-    update.push_bind(values).either(
-        ") v WHERE projects.id = v.value ->> 0",
-        "::jsonb) e (v) WHERE projects.id = (v ->> 0)::bigint",
-    );
+    });
+    let columns = ["id", "lag", "lag_rate", "lag_at", "last_start_at"].map(|name| (name, "bigint"));
+    let mut update = sql("UPDATE projects SET lag = j.lag, lag_rate = j.lag_rate, \
+         lag_at = j.lag_at, last_start_at = j.last_start_at FROM ");
+    update
+        .push_records("j", &columns, rows.collect())
+        .push(" WHERE projects.id = j.id");
     update.run(on).await?;
     Ok(())
 }

@@ -6,7 +6,7 @@ use ringdown_domain::{HolderId, OrganisationId, ResultId, RunId, Timestamp};
 use super::apply::{Step, apply_all};
 use super::rows::{RUN, RUN_FROM, in_state, not_found, parsed, run, within};
 use super::{Database, matching, queue, waiting};
-use crate::sql::{Row, Session, sql};
+use crate::sql::{Row, Session, Sql, sql};
 use crate::{
     Admission, Arrival, Matched, NewAttempt, QueueEntry, QueuePlace, Result, Run, RunPatch, Scope,
     Transition, Transitions,
@@ -14,6 +14,9 @@ use crate::{
 
 /// Runs that a testing agent still has something to report of; the condition of their index.
 const HELD: &str = "r.holder IS NOT NULL AND r.status IN ('in_progress', 'evaluating')";
+
+/// What is locked of a batch; its condition follows.
+const COUNTS: &str = "SELECT 1 FROM batch_counts c WHERE ";
 
 /// Reads a run.
 pub(super) async fn load(on: &mut Session, id: RunId) -> Result<Run> {
@@ -26,19 +29,8 @@ pub(super) async fn load(on: &mut Session, id: RunId) -> Result<Run> {
 
 /// Reads a run to change it. Its batch is locked first: every change counts there.
 pub(super) async fn load_locked(on: &mut Session, id: RunId) -> Result<Run> {
-    if let Session::PostgresWrite(_) = on {
-        let batch = sql(
-            "SELECT 1 FROM batch_counts WHERE result_id = (SELECT result_id FROM runs WHERE id = $1) \
-             FOR UPDATE",
-        )
-        .bind(id.0)
-        .optional(on)
-        .await?;
-        if batch.is_none() {
-            return Err(not_found("run", id));
-        }
-    }
-    load(on, id).await
+    let found = load_all_locked(on, &[id]).await?.pop();
+    found.ok_or_else(|| not_found("run", id))
 }
 
 /// Locks the counts of several batches, always in the same order.
@@ -46,28 +38,30 @@ pub(super) async fn lock_batches(
     on: &mut Session,
     batches: impl IntoIterator<Item = ResultId>,
 ) -> Result<()> {
-    if let Session::PostgresWrite(_) = on {
-        let mut query = sql("SELECT 1 FROM batch_counts c WHERE ");
-        query.one_of("c.result_id", batches.into_iter().map(|id| id.0));
-        query.push(" ORDER BY c.result_id").locked("c");
-        query.all(on).await?;
-    }
-    Ok(())
+    let mut which = sql(COUNTS);
+    which.one_of("c.result_id", batches.into_iter().map(|id| id.0));
+    lock_counts(on, which).await
 }
 
 /// Reads runs to change them, those of `ids` that there are, with their batches locked.
 pub(super) async fn load_all_locked(on: &mut Session, ids: &[RunId]) -> Result<Vec<Run>> {
     let ids = || ids.iter().map(|id| id.0);
-    if let Session::PostgresWrite(_) = on {
-        let mut query = sql("SELECT 1 FROM batch_counts c WHERE c.result_id IN \
-             (SELECT result_id FROM runs WHERE ");
-        query
-            .one_of("id", ids())
-            .push(") ORDER BY c.result_id")
-            .locked("c");
-        query.all(on).await?;
-    }
+    let mut which = sql(COUNTS);
+    which
+        .push("c.result_id IN (SELECT result_id FROM runs WHERE ")
+        .one_of("id", ids())
+        .push(")");
+    lock_counts(on, which).await?;
     load_all(on, ids()).await
+}
+
+/// Locks the counts that a query beginning with [`COUNTS`] finds. SQLite has one writer anyway.
+async fn lock_counts(on: &mut Session, mut which: Sql) -> Result<()> {
+    if let Session::PostgresWrite(_) = on {
+        which.push(" ORDER BY c.result_id").locked("c");
+        which.all(on).await?;
+    }
+    Ok(())
 }
 
 /// Reads those runs of `ids` that there are, in any order.

@@ -112,10 +112,10 @@ impl Sql {
         &mut self,
         name: &str,
         columns: &[(&str, &str)],
-        rows: &[serde_json::Value],
+        rows: Vec<serde_json::Value>,
     ) -> &mut Self {
-        let rows = serde_json::Value::Array(rows.to_vec()).to_string();
-        self.arguments.push(rows.into());
+        self.arguments
+            .push(serde_json::Value::Array(rows).to_string().into());
         let place = self.arguments.len();
         let taken: Vec<String> = columns
             .iter()
