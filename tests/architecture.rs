@@ -36,7 +36,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("store", &["domain"]),
     ("sip", &["domain"]),
     ("voice", &[]),
-    ("carrier", &["domain", "egress", "sip", "vault"]),
+    ("carrier", &["domain", "egress", "provider", "sip", "vault"]),
+    ("provider", &["domain", "egress", "vault"]),
     ("platform", &["store", "bus", "proto", "cron", "domain"]),
     (
         "rest",

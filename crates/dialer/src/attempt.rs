@@ -254,8 +254,10 @@ async fn try_carrier(
             }
             Outcome::NotPlaced { reason, retry } => (reason, retry),
         };
-        if retry == Retry::Never {
-            return not_placed(reason);
+        match retry {
+            Retry::Never => return not_placed(reason),
+            Retry::Later => {}
+            Retry::After(least) => wait = wait.max(least),
         }
         let left = now().until(job.closes_at);
         if left < wait + context.min_ring {

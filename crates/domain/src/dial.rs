@@ -2,6 +2,7 @@
 //! may ever be tried again.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -32,8 +33,71 @@ pub enum Outcome {
 pub enum Retry {
     /// A passing fault: try again inside the window, with backoff.
     Later,
+    /// The same, not before this time has passed.
+    After(Duration),
     /// The same request will be refused again.
     Never,
+}
+
+/// How a call that a provider placed ended, in words that all providers share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ending {
+    /// It was answered, and is over.
+    Completed,
+    /// The callee was busy.
+    Busy,
+    /// It rang, or may have, and nobody answered.
+    NoAnswer,
+    /// The callee or a network on the way refused it.
+    Rejected,
+    /// There is no such number.
+    InvalidNumber,
+    /// It failed on the way; whether it rang is not known.
+    Failed,
+    /// The provider gave it up before it dialed: nothing rang.
+    NeverDialed,
+    /// It was called off.
+    Cancelled,
+}
+
+impl Ending {
+    /// Every ending, for parsing and documentation.
+    pub const ALL: [Self; 8] = [
+        Self::Completed,
+        Self::Busy,
+        Self::NoAnswer,
+        Self::Rejected,
+        Self::InvalidNumber,
+        Self::Failed,
+        Self::NeverDialed,
+        Self::Cancelled,
+    ];
+
+    /// The text used on the bus and on the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Completed => "completed",
+            Self::Busy => "busy",
+            Self::NoAnswer => "no_answer",
+            Self::Rejected => "rejected",
+            Self::InvalidNumber => "invalid_number",
+            Self::Failed => "failed",
+            Self::NeverDialed => "never_dialed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    /// The ending with this text, if any.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|ending| ending.as_str() == text)
+    }
+}
+
+impl fmt::Display for Ending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
 }
 
 /// Where a run's dialing stands, as folded from the DIALS stream. One owner: the claim's attempt.

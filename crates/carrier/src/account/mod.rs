@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use ringdown_domain::E164;
 use ringdown_egress::{Client, Cut, Request, Response, StatusCode};
+use ringdown_provider::wire::said;
 use ringdown_vault::Secret;
 use serde_json::Value;
 use url::Url;
@@ -24,12 +25,6 @@ pub use twilio::Twilio;
 
 /// Longest credential, in bytes, as the API allows.
 const LONGEST_CREDENTIAL: usize = 255;
-
-/// Longest text that is taken over from an answer, in characters.
-const LONGEST_TEXT: usize = 255;
-
-/// Shortest secret that is worth hiding in what a provider says: anything shorter is no secret.
-const SHORTEST_SECRET: usize = 8;
 
 /// Answers about one number are a few kilobytes.
 const LARGEST_ANSWER: usize = 256 * 1024;
@@ -64,7 +59,7 @@ impl Account {
     }
 
     /// The question for the server at `base`; `None` if that is no base of URLs.
-    fn question(&self, base: Url, number: &E164) -> Option<Request> {
+    fn question(&self, base: &Url, number: &E164) -> Option<Request> {
         match self {
             Self::Twilio(account) => account.question(base, number),
             Self::Plivo(account) => account.question(base, number),
@@ -141,7 +136,7 @@ impl Accounts {
             .parse()
             .map_err(|error| unreachable(format!("its address {base:?} is no URL ({error})")))?;
         let mut question = account
-            .question(base, number)
+            .question(&base, number)
             .ok_or_else(|| unreachable("its address is no base of URLs".to_owned()))?;
         question.timeout = self.timeout;
         question.max_response_bytes = LARGEST_ANSWER;
@@ -170,7 +165,7 @@ fn judge(account: &Account, number: &E164, response: &Response) -> Result<OwnedN
             return Err(Error::Refused {
                 provider,
                 status: status.as_u16(),
-                message: message(&response.body, account.secret()),
+                message: said(&response.body, account.secret()),
             });
         }
     }
@@ -190,63 +185,6 @@ fn judge(account: &Account, number: &E164, response: &Response) -> Result<OwnedN
         Found::Owned(owned) => Ok(owned),
         Found::NotOwned => Err(not_owned()),
         Found::Unreadable(reason) => Err(unreadable(reason)),
-    }
-}
-
-/// `base` with these segments behind its path, percent-encoded.
-fn join(mut base: Url, segments: &[&str]) -> Option<Url> {
-    base.path_segments_mut()
-        .ok()?
-        .pop_if_empty()
-        .extend(segments);
-    Some(base)
-}
-
-/// The number without its plus sign.
-fn digits(number: &E164) -> &str {
-    number.as_str().trim_start_matches('+')
-}
-
-/// A text of an answer for people: shortened, without control characters, `None` if it is empty.
-fn text(value: Option<&Value>) -> Option<String> {
-    let text = clean(value?.as_str()?);
-    (!text.is_empty()).then_some(text)
-}
-
-fn clean(text: &str) -> String {
-    let visible = text
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .take(LONGEST_TEXT);
-    visible.collect::<String>().trim().to_owned()
-}
-
-/// What a provider says about a refusal. All of them have JSON for it, each its own.
-fn message(body: &[u8], secret: &Secret) -> String {
-    let answer: Option<Value> = serde_json::from_slice(body).ok();
-    let said = answer.as_ref().and_then(|answer| {
-        [
-            "/message",
-            "/errors/0/detail",
-            "/errors/0/title",
-            "/error/error",
-            "/error",
-        ]
-        .iter()
-        .find_map(|path| answer.pointer(path)?.as_str())
-    });
-    let said = said.map_or_else(|| String::from_utf8_lossy(body), Into::into);
-    // Some repeat what they refuse. Hidden before it is cut, since a half would not be found.
-    let said = if secret.len() < SHORTEST_SECRET {
-        said.into_owned()
-    } else {
-        said.replace(secret.expose(), "(hidden)")
-    };
-    let said = clean(&said);
-    if said.is_empty() {
-        "no reason given".to_owned()
-    } else {
-        said
     }
 }
 

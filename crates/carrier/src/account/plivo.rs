@@ -1,10 +1,11 @@
 use ringdown_domain::E164;
 use ringdown_egress::{Method, Request};
+use ringdown_provider::wire::{digits, join, text};
 use ringdown_vault::Secret;
 use serde_json::Value;
 use url::Url;
 
-use super::{Found, InvalidCredential, OwnedNumber, check, digits, join, text};
+use super::{Found, InvalidCredential, OwnedNumber, check};
 
 /// An account at Plivo.
 #[derive(Clone, Debug)]
@@ -30,7 +31,7 @@ impl Plivo {
     }
 
     /// The number as a resource of the account, written without a plus sign (Plivo, Number API).
-    pub(super) fn question(&self, base: Url, number: &E164) -> Option<Request> {
+    pub(super) fn question(&self, base: &Url, number: &E164) -> Option<Request> {
         let id = &self.auth_id;
         // The last segment is empty: without a slash at its end the path is redirected.
         let path = ["v1", "Account", id, "Number", digits(number), ""];

@@ -1,10 +1,11 @@
 use ringdown_domain::E164;
 use ringdown_egress::{Method, Request};
+use ringdown_provider::wire::{digits, join, text};
 use ringdown_vault::Secret;
 use serde_json::Value;
 use url::Url;
 
-use super::{Found, InvalidCredential, OwnedNumber, check, digits, join, text};
+use super::{Found, InvalidCredential, OwnedNumber, check};
 
 /// What is said about a number that is in the list, but not or no longer the account's.
 const GONE: [&str; 4] = ["deleted", "purchase-failed", "port-failed", "ported-out"];
@@ -27,7 +28,7 @@ impl Telnyx {
 
     /// The list of the account's numbers, filtered. The filter wants digits and finds nothing if it
     /// is given a plus sign (Telnyx, list of phone numbers).
-    pub(super) fn question(&self, base: Url, number: &E164) -> Option<Request> {
+    pub(super) fn question(&self, base: &Url, number: &E164) -> Option<Request> {
         let mut url = join(base, &["v2", "phone_numbers"])?;
         url.query_pairs_mut()
             .append_pair("filter[phone_number]", digits(number));

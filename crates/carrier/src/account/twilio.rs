@@ -1,10 +1,11 @@
 use ringdown_domain::E164;
 use ringdown_egress::{Method, Request};
+use ringdown_provider::wire::{join, text};
 use ringdown_vault::Secret;
 use serde_json::Value;
 use url::Url;
 
-use super::{Found, InvalidCredential, OwnedNumber, check, join, text};
+use super::{Found, InvalidCredential, OwnedNumber, check};
 
 /// An account at Twilio.
 #[derive(Clone, Debug)]
@@ -33,7 +34,7 @@ impl Twilio {
     }
 
     /// The list of the account's numbers, filtered (Twilio, IncomingPhoneNumber resource).
-    pub(super) fn question(&self, base: Url, number: &E164) -> Option<Request> {
+    pub(super) fn question(&self, base: &Url, number: &E164) -> Option<Request> {
         let sid = &self.account_sid;
         let path = ["2010-04-01", "Accounts", sid, "IncomingPhoneNumbers.json"];
         let mut url = join(base, &path)?;

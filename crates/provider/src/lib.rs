@@ -1,0 +1,126 @@
+//! What the services that place calls want to be asked, and what their answers mean.
+//!
+//! One module per provider, each a set of pure functions behind [`Provider`]: an order becomes a request, an
+//! answer becomes an outcome by a table that cites the provider's documents, a status callback becomes news of a
+//! call once its signature holds. Nothing here opens a connection, reads a clock or waits.
+//!
+//! Contract: [`Outcome::NotPlaced`] is only said where the provider's documents say that nothing was dialed.
+//! Whatever leaves a doubt is [`Outcome::Ambiguous`]. Requests switch the provider's own redialing and fan-out
+//! off, and let a call ring no longer than its window.
+//!
+//! Refuses: sending, retrying, pacing, and keeping credentials.
+
+mod callback;
+mod order;
+mod progress;
+mod settings;
+pub mod wire;
+
+use ringdown_domain::Timestamp;
+use ringdown_domain::dial::Outcome;
+use ringdown_egress::{Request, Response};
+
+pub use callback::{Callback, Rejected};
+pub use order::{Order, Unfit};
+pub use progress::{News, Progress};
+pub use settings::{InvalidSettings, Settings};
+
+/// How a provider paces, and what can be asked of it. Numbers are its documented defaults; an account's own come
+/// from its settings.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Habits {
+    /// Calls that may be started each second.
+    pub calls_per_second: f64,
+    /// Calls that may be up at once; `None`: as many as there are.
+    pub concurrent_calls: Option<u32>,
+    /// Whether calls above the pace wait at the provider instead of being refused: such a call can ring after its
+    /// window, unless it is cancelled.
+    pub queues: bool,
+    /// How long the same request can be sent again without a second call, by the order's attempt id.
+    pub repeatable_for: Option<std::time::Duration>,
+    /// Whether [`Provider::look_up`] finds calls.
+    pub looks_up: bool,
+}
+
+/// What a look-up among the provider's calls shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// The call is there, under this name.
+    Call {
+        /// The provider's own identifier of it.
+        provider_id: String,
+    },
+    /// Not there. Lists lag behind, so this alone does not prove that nothing was dialed.
+    Nothing,
+    /// Several calls could be it.
+    Several,
+    /// The answer cannot be read, and why.
+    Unreadable(String),
+}
+
+/// A service that places calls, with one account's settings.
+pub trait Provider: Send + Sync + std::fmt::Debug + 'static {
+    /// Its name in settings, such as `twilio`.
+    fn name(&self) -> &'static str;
+
+    /// The account, for people and for pacing: the same text for the same limits, without a secret.
+    fn account(&self) -> String;
+
+    /// How it paces, and what can be asked of it.
+    fn habits(&self) -> Habits;
+
+    /// The number it will call from, if the settings fix one: it is compared with the agent's caller IDs before
+    /// anything is dialed.
+    fn caller_id(&self) -> Option<&ringdown_domain::E164> {
+        None
+    }
+
+    /// The request that places the call.
+    ///
+    /// # Errors
+    /// [`Unfit`] if this order cannot be placed by this account.
+    fn request(&self, order: &Order) -> Result<Request, Unfit>;
+
+    /// What the answer to [`Self::request`] says.
+    fn outcome(&self, order: &Order, answer: &Response) -> Outcome;
+
+    /// A request that looks for the call of an order whose answer got lost; `None` where there is none.
+    /// `asked_at` is when it was asked for.
+    fn look_up(&self, order: &Order, asked_at: Timestamp) -> Option<Request> {
+        let _ = (order, asked_at);
+        None
+    }
+
+    /// What the answer to [`Self::look_up`] shows.
+    fn found(&self, order: &Order, asked_at: Timestamp, answer: &Response) -> Found {
+        let _ = (order, asked_at, answer);
+        Found::Nothing
+    }
+
+    /// A request that asks how a call stands; `None` where there is none.
+    fn status(&self, provider_id: &str) -> Option<Request> {
+        let _ = provider_id;
+        None
+    }
+
+    /// What the answer to [`Self::status`] says; `None` if nothing can be told from it.
+    fn progress(&self, answer: &Response) -> Option<Progress> {
+        let _ = answer;
+        None
+    }
+
+    /// A request that keeps a call that still waits at the provider from being dialed; `None` where there is none.
+    fn cancel(&self, provider_id: &str) -> Option<Request> {
+        let _ = provider_id;
+        None
+    }
+
+    /// Checks who sent a status callback, and reads it. Callbacks that say nothing of a call give no news.
+    ///
+    /// # Errors
+    /// [`Rejected`] if the signature does not hold, or the body cannot be read.
+    fn callback(&self, callback: &Callback<'_>) -> Result<Vec<News>, Rejected> {
+        let _ = callback;
+        Err(Rejected::NotExpected)
+    }
+}
