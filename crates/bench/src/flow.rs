@@ -24,6 +24,9 @@ const SLOTS: u32 = 256;
 const FEW_SLOTS: u32 = 100;
 const ENDED_PER_SECOND: u32 = 50;
 
+/// Seconds of the same load before its time is taken: by then each connection of PostgreSQL has met every statement.
+const WARM_UP: u64 = 2;
+
 /// Runs whose whole way is timed with few and with many others queued.
 const WAYS: usize = 200;
 
@@ -134,10 +137,15 @@ async fn refill(
     let next: Vec<i64> = ids.into_iter().skip(usize::try_from(FEW_SLOTS)?).collect();
     let ending = async {
         let mut ticks = tokio::time::interval(Duration::from_secs(1) / ENDED_PER_SECOND);
-        let begun = Instant::now();
-        while begun.elapsed() < Duration::from_secs(seconds) {
-            ticks.tick().await;
-            anyhow::ensure!(callers.hang_up_one().await?, "no call is up");
+        for (seconds, counts) in [(WARM_UP, false), (seconds, true)] {
+            let begun = Instant::now();
+            while begun.elapsed() < Duration::from_secs(seconds) {
+                ticks.tick().await;
+                anyhow::ensure!(callers.hang_up_one().await?, "no call is up");
+            }
+            if !counts {
+                locked(&callers.seen.refilled).clear();
+            }
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
         stop.cancel();

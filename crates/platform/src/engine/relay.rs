@@ -1,3 +1,4 @@
+use std::collections::HashSet;
 use std::time::Duration;
 
 use prost::Message as _;
@@ -52,31 +53,49 @@ pub(super) async fn run(engine: Engine, stop: CancellationToken) {
     }
 }
 
+/// Publishes until nothing is left. What was published is forgotten while the next rows are on their way: a
+/// transition does not wait for the housekeeping of those before it.
 async fn drain(engine: &Engine) -> Result<(), Error> {
+    let mut published = HashSet::new();
     loop {
-        let rows = engine.0.store.outbox(BATCH).await?;
-        if rows.is_empty() {
+        let (forgotten, next) =
+            tokio::join!(forget(engine, &published), forward(engine, &published));
+        forgotten?;
+        published = next?;
+        if published.is_empty() {
             return Ok(());
         }
-        let ids: Vec<i64> = rows.iter().map(|row| row.id).collect();
-        // In their order, so that a run's transitions stand in the stream in theirs.
-        let mut messages = Vec::with_capacity(rows.len());
-        for row in rows {
-            match row.event {
-                Announcement::Entered(entered) => messages.push(message(engine, &entered, row.at)),
-                Announcement::Accepted(batch) => {
-                    engine
-                        .0
-                        .bus
-                        .publish_all(&std::mem::take(&mut messages))
-                        .await?;
-                    accepted(engine, batch, row.at).await?;
-                }
+    }
+}
+
+async fn forget(engine: &Engine, published: &HashSet<i64>) -> Result<(), Error> {
+    if published.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<i64> = published.iter().copied().collect();
+    Ok(engine.0.store.outbox_published(&ids).await?)
+}
+
+/// Publishes the next rows, but for those that are being forgotten. Returns which.
+async fn forward(engine: &Engine, forgotten: &HashSet<i64>) -> Result<HashSet<i64>, Error> {
+    let beside = u32::try_from(forgotten.len()).unwrap_or(BATCH);
+    let mut rows = engine.0.store.outbox(BATCH + beside).await?;
+    rows.retain(|row| !forgotten.contains(&row.id));
+    let ids = rows.iter().map(|row| row.id).collect();
+    // In their order, so that a run's transitions stand in the stream in theirs.
+    let mut messages = Vec::with_capacity(rows.len());
+    for row in rows {
+        match row.event {
+            Announcement::Entered(entered) => messages.push(message(engine, &entered, row.at)),
+            Announcement::Accepted(batch) => {
+                let before = std::mem::take(&mut messages);
+                engine.0.bus.publish_all(&before).await?;
+                accepted(engine, batch, row.at).await?;
             }
         }
-        engine.0.bus.publish_all(&messages).await?;
-        engine.0.store.outbox_published(&ids).await?;
     }
+    engine.0.bus.publish_all(&messages).await?;
+    Ok(ids)
 }
 
 fn message(engine: &Engine, entered: &Entered, at: Timestamp) -> Message {

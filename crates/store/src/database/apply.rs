@@ -6,7 +6,9 @@ use ringdown_domain::{HolderId, ResultId, RunId, Timestamp};
 use serde_json::{Value, json};
 
 use super::counts::{Change, follow};
+use super::grouped::Task;
 use super::rows::{millis, not_found, to_json};
+use super::transitions::load_all_locked;
 use super::webhooks;
 use crate::sql::{Session, sql, storable};
 use crate::{Result, Run, RunPatch, Transition, WebhookKind};
@@ -19,6 +21,16 @@ pub(super) struct Step {
     pub(super) event: Option<Event>,
     pub(super) patch: RunPatch,
     pub(super) now: Timestamp,
+}
+
+impl Task for Step {
+    type Outcome = Transition;
+
+    async fn together(on: &mut Session, steps: Vec<Self>) -> Result<Vec<Result<Transition>>> {
+        let ids: Vec<RunId> = steps.iter().map(|step| step.run).collect();
+        let runs = load_all_locked(on, &ids).await?;
+        apply_all(on, runs, steps).await
+    }
 }
 
 /// Takes over what a patch sets.

@@ -1,85 +1,92 @@
-//! Steps of runs that come at the same time are carried out together: a transaction costs the same for one run
-//! as for a hundred.
+//! Things of one kind that come at the same time are done together: a transaction costs the same for one as for
+//! a hundred.
 
-use ringdown_domain::RunId;
+use std::future::Future;
+
 use tokio::sync::{mpsc, oneshot};
 use tracing::debug;
 
 use super::Pools;
-use super::apply::{Step, apply_all, apply_one};
-use super::transitions::{load_all_locked, load_locked};
-use crate::{Error, Result, Transition};
+use crate::sql::Session;
+use crate::{Error, Result};
 
-/// Steps carried out together, and steps that wait, at most.
+/// Done together, and waiting, at most.
 const TOGETHER: usize = 128;
 
-struct Item {
-    step: Step,
-    outcome: oneshot::Sender<Result<Transition>>,
+/// Something that can share its transaction with others of its kind.
+pub(super) trait Task: Clone + Send + Sync + 'static {
+    /// What comes of it.
+    type Outcome: Send;
+
+    /// Does all of them, in their order. What fails alone is an outcome; an error leaves all of them undone.
+    fn together(
+        on: &mut Session,
+        tasks: Vec<Self>,
+    ) -> impl Future<Output = Result<Vec<Result<Self::Outcome>>>> + Send;
 }
 
-/// Where steps are handed in. Cheap to clone; the work ends with the last clone.
-#[derive(Clone, Debug)]
-pub(super) struct Steps(mpsc::Sender<Item>);
+struct Item<T: Task> {
+    task: T,
+    outcome: oneshot::Sender<Result<T::Outcome>>,
+}
 
-impl Steps {
+/// Where tasks are handed in. Cheap to clone; the work ends with the last clone.
+#[derive(Clone, Debug)]
+pub(super) struct Group<T: Task>(mpsc::Sender<Item<T>>);
+
+impl<T: Task> Group<T> {
     pub(super) fn start(pools: Pools) -> Self {
         let (sender, items) = mpsc::channel(TOGETHER);
         tokio::spawn(work(pools, items));
         Self(sender)
     }
 
-    /// Carries out a step; what it did is on disk afterwards.
-    pub(super) async fn take(&self, step: Step) -> Result<Transition> {
+    /// Does it; what it did is on disk afterwards.
+    pub(super) async fn take(&self, task: T) -> Result<T::Outcome> {
         let (outcome, done) = oneshot::channel();
         let gone = || Error::Database(sqlx::Error::PoolClosed);
-        let item = Item { step, outcome };
+        let item = Item { task, outcome };
         self.0.send(item).await.map_err(|_| gone())?;
         done.await.map_err(|_| gone())?
     }
 }
 
-async fn work(pools: Pools, mut items: mpsc::Receiver<Item>) {
+async fn work<T: Task>(pools: Pools, mut items: mpsc::Receiver<Item<T>>) {
     let mut group = Vec::new();
     while items.recv_many(&mut group, TOGETHER).await > 0 {
-        let (steps, told): (Vec<_>, Vec<_>) = group
+        let (tasks, told): (Vec<_>, Vec<_>) = group
             .drain(..)
-            .map(|item| (item.step, item.outcome))
+            .map(|item| (item.task, item.outcome))
             .unzip();
-        let outcomes = match carry_out(&pools, &steps).await {
+        let outcomes = match transact(&pools, tasks.clone()).await {
             Ok(outcomes) => outcomes,
-            Err(error) if steps.len() == 1 => vec![Err(error)],
+            Err(error) if tasks.len() == 1 => vec![Err(error)],
             Err(error) => {
                 // One of them may be to blame, and the others must not suffer for it.
-                debug!(%error, steps = steps.len(), "carrying steps out one by one");
-                let mut outcomes = Vec::with_capacity(steps.len());
-                for step in &steps {
-                    outcomes.push(alone(&pools, step.clone()).await);
+                debug!(%error, tasks = tasks.len(), "doing one by one what failed together");
+                let mut outcomes = Vec::with_capacity(tasks.len());
+                for task in tasks {
+                    outcomes.push(alone(&pools, task).await);
                 }
                 outcomes
             }
         };
         for (outcome, told) in outcomes.into_iter().zip(told) {
-            // Whoever does not wait any more will see the run as it is.
+            // Whoever does not wait any more will see what was done.
             let _ = told.send(outcome);
         }
     }
 }
 
-/// Carries out one step in a transaction of its own.
-pub(super) async fn alone(pools: &Pools, step: Step) -> Result<Transition> {
-    let mut on = pools.write().await?;
-    let run = load_locked(&mut on, step.run).await?;
-    let transition = apply_one(&mut on, run, step).await?;
-    on.commit().await?;
-    Ok(transition)
+/// Does one in a transaction of its own.
+pub(super) async fn alone<T: Task>(pools: &Pools, task: T) -> Result<T::Outcome> {
+    let outcome = transact(pools, vec![task]).await?.pop();
+    outcome.unwrap_or(Err(Error::Database(sqlx::Error::RowNotFound)))
 }
 
-async fn carry_out(pools: &Pools, steps: &[Step]) -> Result<Vec<Result<Transition>>> {
+async fn transact<T: Task>(pools: &Pools, tasks: Vec<T>) -> Result<Vec<Result<T::Outcome>>> {
     let mut on = pools.write().await?;
-    let ids: Vec<RunId> = steps.iter().map(|step| step.run).collect();
-    let runs = load_all_locked(&mut on, &ids).await?;
-    let outcomes = apply_all(&mut on, runs, steps.to_vec()).await?;
+    let outcomes = T::together(&mut on, tasks).await?;
     on.commit().await?;
     Ok(outcomes)
 }

@@ -1,10 +1,14 @@
+use std::collections::HashSet;
+
 use async_trait::async_trait;
 use ringdown_domain::{CallerHeader, Presented, RunId, Timestamp};
+use serde_json::{Value, json};
 
 use super::Database;
+use super::grouped::Task;
 use super::rows::{Count, corrupt, from_json, page, parsed_option, to_json};
 use super::transitions::load;
-use crate::sql::{Row, Session, sql};
+use crate::sql::{Row, Session, sql, storable};
 use crate::{
     Attempt, AttemptFilter, AttemptKind, Ledger, Listing, NewAttempt, Page, Result, Scope,
 };
@@ -58,53 +62,120 @@ macro_rules! stage {
     };
 }
 
-/// Writes a ledger row inside a transaction; the same attempt again replaces what may have changed.
-/// A call that names no organisation belongs to the owner of the number that was called.
+/// The columns of a ledger row.
+const COLUMNS: &[(&str, &str)] = &[
+    ("kind", "text"),
+    ("attempt_id", "text"),
+    ("at", "bigint"),
+    ("verdict", "text"),
+    ("org_id", "bigint"),
+    ("run_id", "bigint"),
+    ("nearest", "boolean"),
+    ("from_raw", "text"),
+    ("from_number", "text"),
+    ("to_raw", "text"),
+    ("to_number", "text"),
+    ("source", "text"),
+    ("sip_call_id", "text"),
+    ("response", "bigint"),
+    ("explanation", "text"),
+    ("route", "text"),
+    ("trunk", "text"),
+    ("from_header", "text"),
+    ("caller_headers", "text"),
+];
+
+fn record(row: &NewAttempt) -> Result<Value> {
+    Ok(json!({
+        "kind": row.kind.as_str(),
+        "attempt_id": storable(&row.attempt_id),
+        "at": row.at,
+        "verdict": storable(&row.verdict),
+        "org_id": row.org.map(|org| org.0),
+        "run_id": row.run.map(|run| run.0),
+        "nearest": row.nearest,
+        "from_raw": storable(&row.from_raw),
+        "from_number": row.from,
+        "to_raw": storable(&row.to_raw),
+        "to_number": row.to,
+        "source": storable(&row.source),
+        "sip_call_id": storable(&row.sip_call_id),
+        "response": row.response,
+        "explanation": storable(&row.explanation),
+        "route": storable(&row.route),
+        "trunk": storable(&row.presented.trunk),
+        "from_header": row.presented.header.map_or("", CallerHeader::as_str),
+        "caller_headers": to_json("attempt", &row.presented.values)?,
+    }))
+}
+
+/// Writes a ledger row; see [`insert_all`].
 pub(super) async fn insert(on: &mut Session, row: &NewAttempt) -> Result<()> {
-    sql(concat!(
-        "INSERT INTO attempts (kind, attempt_id, at, verdict, org_id, run_id, nearest, from_raw, \
-         from_number, to_raw, to_number, source, sip_call_id, response, explanation, route, trunk, \
-         from_header, caller_headers) \
-         VALUES ($1, $2, $3, $4, \
-         COALESCE($5, (SELECT org_id FROM phone_numbers WHERE number = $11)), $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19) \
-         ON CONFLICT (kind, attempt_id) DO UPDATE SET verdict = excluded.verdict, \
-         run_id = excluded.run_id, nearest = excluded.nearest, response = excluded.response, \
-         sip_call_id = excluded.sip_call_id, explanation = excluded.explanation \
-         WHERE attempts.kind = 'invite' OR ",
-        stage!("excluded.verdict"),
-        " > ",
-        stage!("attempts.verdict"),
-    ))
-    .bind(row.kind.as_str())
-    .bind(&row.attempt_id)
-    .bind(row.at)
-    .bind(&row.verdict)
-    .bind(row.org.map(|org| org.0))
-    .bind(row.run.map(|run| run.0))
-    .bind(row.nearest)
-    .bind(&row.from_raw)
-    .bind(row.from.as_ref())
-    .bind(&row.to_raw)
-    .bind(row.to.as_ref())
-    .bind(&row.source)
-    .bind(&row.sip_call_id)
-    .bind(row.response)
-    .bind(&row.explanation)
-    .bind(&row.route)
-    .bind(&row.presented.trunk)
-    .bind(row.presented.header.map_or("", CallerHeader::as_str))
-    .bind(to_json("attempt", &row.presented.values)?)
-    .run(on)
-    .await?;
+    insert_all(on, std::slice::from_ref(row)).await
+}
+
+/// Writes ledger rows inside a transaction; the same attempt again replaces what may have changed.
+/// A call that names no organisation belongs to the owner of the number that was called.
+pub(super) async fn insert_all(on: &mut Session, rows: &[NewAttempt]) -> Result<()> {
+    let mut rest: Vec<&NewAttempt> = rows.iter().collect();
+    while !rest.is_empty() {
+        // One statement writes a row once.
+        let mut seen = HashSet::new();
+        let (first, again): (Vec<_>, Vec<_>) = rest
+            .into_iter()
+            .partition(|row| seen.insert((row.kind.as_str(), &row.attempt_id)));
+        let records = first
+            .into_iter()
+            .map(record)
+            .collect::<Result<Vec<Value>>>()?;
+        write(on, records).await?;
+        rest = again;
+    }
     Ok(())
+}
+
+async fn write(on: &mut Session, records: Vec<Value>) -> Result<()> {
+    let columns: Vec<&str> = COLUMNS.iter().map(|(column, _)| *column).collect();
+    let columns = columns.join(", ");
+    let taken = columns.replacen(
+        "org_id",
+        "COALESCE(j.org_id, (SELECT p.org_id FROM phone_numbers p WHERE p.number = j.to_number))",
+        1,
+    );
+    let mut insert = sql("INSERT INTO attempts (");
+    insert
+        .push(columns)
+        .push(") SELECT ")
+        .push(taken)
+        .push(" FROM ")
+        .push_records("j", COLUMNS, records)
+        // Without a condition SQLite takes what follows for one of a join.
+        .push(concat!(
+            " WHERE true ON CONFLICT (kind, attempt_id) DO UPDATE SET verdict = excluded.verdict, \
+             run_id = excluded.run_id, nearest = excluded.nearest, response = excluded.response, \
+             sip_call_id = excluded.sip_call_id, explanation = excluded.explanation \
+             WHERE attempts.kind = 'invite' OR ",
+            stage!("excluded.verdict"),
+            " > ",
+            stage!("attempts.verdict"),
+        ));
+    insert.run(on).await?;
+    Ok(())
+}
+
+impl Task for NewAttempt {
+    type Outcome = ();
+
+    async fn together(on: &mut Session, rows: Vec<Self>) -> Result<Vec<Result<()>>> {
+        insert_all(on, &rows).await?;
+        Ok(rows.iter().map(|_| Ok(())).collect())
+    }
 }
 
 #[async_trait]
 impl Ledger for Database {
     async fn record_attempt(&self, attempt: NewAttempt) -> Result<()> {
-        let mut tx = self.write().await?;
-        insert(&mut tx, &attempt).await?;
-        tx.commit().await
+        self.attempts.take(attempt).await
     }
 
     async fn attempts(

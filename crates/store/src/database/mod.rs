@@ -40,10 +40,11 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use sqlx::{PgPool, SqlitePool};
 
 use apply::Step;
-use grouped::Steps;
+use grouped::Group;
+use matching::Call;
 
 use crate::sql::{Session, Writer, sql};
-use crate::{Actor, Error, Result, Store, Transition};
+use crate::{Actor, Error, NewAttempt, Result, Store, Transition};
 
 static SQLITE: sqlx::migrate::Migrator = sqlx::migrate!("migrations/sqlite");
 static POSTGRES: sqlx::migrate::Migrator = sqlx::migrate!("migrations/postgres");
@@ -63,7 +64,9 @@ const LOCK: &str = "20s";
 #[derive(Clone, Debug)]
 pub struct Database {
     pools: Pools,
-    steps: Steps,
+    steps: Group<Step>,
+    calls: Group<Call>,
+    attempts: Group<NewAttempt>,
 }
 
 #[derive(Clone, Debug)]
@@ -129,6 +132,8 @@ impl Database {
         POSTGRES.run(&migrating).await?;
         migrating.close().await;
         let options = options.options([
+            // Our statements are short, and compiling one would take longer than any of them.
+            ("jit", "off"),
             ("statement_timeout", STATEMENT),
             ("lock_timeout", LOCK),
             ("idle_in_transaction_session_timeout", STATEMENT),
@@ -142,8 +147,12 @@ impl Database {
     }
 
     fn on(pools: Pools) -> Self {
-        let steps = Steps::start(pools.clone());
-        Self { pools, steps }
+        Self {
+            steps: Group::start(pools.clone()),
+            calls: Group::start(pools.clone()),
+            attempts: Group::start(pools.clone()),
+            pools,
+        }
     }
 
     /// Closes the database after the transactions in flight.
@@ -200,11 +209,19 @@ impl Pools {
 /// Keeps others from deciding about the same thing until the end of the transaction. SQLite has one
 /// writer anyway.
 async fn lock(session: &mut Session, what: &str) -> Result<()> {
+    lock_all(session, [what]).await
+}
+
+/// The same for several things, always in the same order.
+async fn lock_all(session: &mut Session, what: impl IntoIterator<Item = &str>) -> Result<()> {
     if let Session::PostgresWrite(_) = session {
-        sql("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))")
-            .bind(what)
-            .all(session)
-            .await?;
+        let what: Vec<&str> = what.into_iter().collect();
+        sql("SELECT pg_advisory_xact_lock(w.key) FROM (\
+             SELECT hashtextextended(e.value, 0) AS key \
+             FROM jsonb_array_elements_text($1::jsonb) e (value) ORDER BY 1) w")
+        .bind(serde_json::Value::from(what).to_string())
+        .all(session)
+        .await?;
     }
     Ok(())
 }

@@ -61,6 +61,7 @@ macro_rules! every_check {
             matching::a_call_to_the_wrong_number_names_the_run_it_was_meant_for,
             matching::a_call_that_concerns_nobody_is_still_judged,
             matching::a_hint_chooses_among_runs_that_fit_and_no_others,
+            matching::a_run_is_found_behind_many_that_wait_for_other_callers,
             matching::a_silent_project_sends_no_response,
             matching::recently_ended_runs_still_explain_a_call,
             runs::a_run_goes_from_trigger_to_score,

@@ -247,6 +247,42 @@ pub async fn a_hint_chooses_among_runs_that_fit_and_no_others(db: Db) {
     assert_eq!(ask("foreign", foreign.id).await, first.id);
 }
 
+/// A number that many runs of other callers wait on: the one that waits for this caller is found behind all of
+/// them, by itself and at the same time as the calls for the others.
+pub async fn a_run_is_found_behind_many_that_wait_for_other_callers(db: Db) {
+    let team = Arc::new(team(&db, "team").await);
+    let (_, others) = team.trigger(60, at(0)).await;
+    let mut batch = team.new_batch(2);
+    let caller = number(77);
+    batch.caller_ids = vec![caller.clone()];
+    let (_, wanted) = db.trigger(batch, at(1)).await.unwrap();
+    while db.admit(team.org.id, at(2)).await.unwrap().more {}
+    let to = team.number.number.clone();
+    let found = team
+        .arrive("alone", caller.as_str(), to.as_str(), at(3))
+        .await;
+    assert_eq!(found.verdict(), Verdict::Matched);
+    assert_eq!(found.run.unwrap().id, wanted[0].id);
+    let mut tasks = tokio::task::JoinSet::new();
+    for task in 0..=others.len() {
+        let (team, caller, to) = (Arc::clone(&team), caller.clone(), to.clone());
+        tasks.spawn(async move {
+            let from = if task == 0 { caller } else { team.caller() };
+            let name = format!("call-{task}");
+            team.arrive(&name, from.as_str(), to.as_str(), at(3)).await
+        });
+    }
+    let mut given = std::collections::BTreeSet::new();
+    while let Some(done) = tasks.join_next().await {
+        let matched = done.unwrap();
+        assert_eq!(matched.verdict(), Verdict::Matched);
+        given.insert(matched.run.unwrap().id);
+    }
+    let mut all: std::collections::BTreeSet<_> = others.iter().map(|run| run.id).collect();
+    all.insert(wanted[1].id);
+    assert_eq!(given, all);
+}
+
 /// The project decides what a refused caller hears, and the ledger says what it was.
 pub async fn a_silent_project_sends_no_response(db: Db) {
     let team = team(&db, "team").await;

@@ -1,3 +1,8 @@
+//! Which run a call belongs to. The rules are the domain's; here is what they need to know, and the transaction that
+//! gives a run its call.
+
+mod quick;
+
 use std::time::Duration;
 
 use ringdown_domain::attempt::Verdict;
@@ -14,6 +19,7 @@ use super::transitions::{load, load_locked};
 use super::{Database, lock};
 use crate::sql::{Row, Session, sql};
 use crate::{Arrival, AttemptKind, Matched, NewAttempt, Reject, Result, Run, RunPatch, Transition};
+pub(super) use quick::Call;
 
 /// Finished runs are still an explanation for this long.
 const RECENT: Duration = Duration::from_secs(15 * 60);
@@ -102,6 +108,16 @@ pub(super) async fn match_call(
     arrival: Arrival,
     now: Timestamp,
 ) -> Result<Matched> {
+    let call = Call { call, arrival, now };
+    match db.calls.take(call.clone()).await? {
+        Some(matched) => Ok(matched),
+        None => thoroughly(db, call).await,
+    }
+}
+
+/// Matches a call, or finds out why it matches nothing.
+async fn thoroughly(db: &Database, asked: Call) -> Result<Matched> {
+    let Call { call, arrival, now } = asked;
     let mut tx = db.write().await?;
     let (owner, runs) = match &call.to {
         Ok(to) => {
