@@ -10,10 +10,23 @@
 //!
 //! Refuses: sending, retrying, pacing, and keeping credentials.
 
+mod ask;
 mod callback;
+mod ending;
+mod laml;
+mod listed;
 mod order;
+mod plivo;
 mod progress;
 mod settings;
+mod signalwire;
+mod signed;
+mod table;
+mod telnyx;
+#[cfg(test)]
+mod testing;
+mod time;
+mod twilio;
 pub mod wire;
 
 use ringdown_domain::Timestamp;
@@ -22,8 +35,12 @@ use ringdown_egress::{Request, Response};
 
 pub use callback::{Callback, Rejected};
 pub use order::{Order, Unfit};
+pub use plivo::Plivo;
 pub use progress::{News, Progress};
 pub use settings::{InvalidSettings, Settings};
+pub use signalwire::SignalWire;
+pub use telnyx::Telnyx;
+pub use twilio::Twilio;
 
 /// How a provider paces, and what can be asked of it. Numbers are its documented defaults; an account's own come
 /// from its settings.

@@ -59,7 +59,18 @@ pub fn text(value: Option<&Value>) -> Option<String> {
 pub fn id(value: Option<&Value>) -> Option<String> {
     let id = value?.as_str()?;
     let good = (1..=LONGEST_TEXT).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_graphic());
+    // Dots alone are no segment of a path.
+    let good = good && !id.bytes().all(|b| b == b'.');
     good.then(|| id.to_owned())
+}
+
+/// A code of an answer, which some write as a text and some as a number; empty for anything else.
+pub fn code(value: Option<&Value>) -> String {
+    match value {
+        Some(Value::String(code)) => clean(code),
+        Some(Value::Number(code)) => code.to_string(),
+        _ => String::new(),
+    }
 }
 
 /// A text for people: shortened to 255 characters, without control characters.
