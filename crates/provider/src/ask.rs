@@ -70,11 +70,36 @@ pub(crate) fn id_setting(
     settings: &mut Settings,
     field: &'static str,
 ) -> Result<String, InvalidSettings> {
-    let id = settings.required(field)?;
+    optional_id(settings, field)?.ok_or_else(|| InvalidSettings::new(field, "it is missing"))
+}
+
+/// As [`id_setting`], and it may be missing.
+///
+/// # Errors
+/// [`InvalidSettings`] if it has anything else.
+pub(crate) fn optional_id(
+    settings: &mut Settings,
+    field: &'static str,
+) -> Result<Option<String>, InvalidSettings> {
+    let Some(id) = settings.text(field)? else {
+        return Ok(None);
+    };
     let good = |b: u8| b.is_ascii_graphic() && !matches!(b, b':' | b'/');
     if id.bytes().all(good) && !id.bytes().all(|b| b == b'.') {
-        return Ok(id);
+        return Ok(Some(id));
     }
     let problem = "it has characters that no id has; copy it again";
     Err(InvalidSettings::new(field, problem))
+}
+
+/// A setting that is an address and has to be there.
+///
+/// # Errors
+/// [`InvalidSettings`] if it is missing or is none.
+pub(crate) fn url_setting(
+    settings: &mut Settings,
+    field: &'static str,
+) -> Result<Url, InvalidSettings> {
+    let url = settings.url(field)?;
+    url.ok_or_else(|| InvalidSettings::new(field, "it is missing"))
 }

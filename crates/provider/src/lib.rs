@@ -11,6 +11,7 @@
 //! Refuses: sending, retrying, pacing, and keeping credentials.
 
 mod ask;
+mod bandwidth;
 mod callback;
 mod ending;
 mod laml;
@@ -26,6 +27,7 @@ mod telnyx;
 #[cfg(test)]
 mod testing;
 mod time;
+mod trigger_url;
 mod twilio;
 pub mod wire;
 
@@ -33,6 +35,7 @@ use ringdown_domain::Timestamp;
 use ringdown_domain::dial::Outcome;
 use ringdown_egress::{Request, Response};
 
+pub use bandwidth::Bandwidth;
 pub use callback::{Callback, Rejected};
 pub use order::{Order, Unfit};
 pub use plivo::Plivo;
@@ -40,6 +43,7 @@ pub use progress::{News, Progress};
 pub use settings::{InvalidSettings, Settings};
 pub use signalwire::SignalWire;
 pub use telnyx::Telnyx;
+pub use trigger_url::TriggerUrl;
 pub use twilio::Twilio;
 
 /// How a provider paces, and what can be asked of it. Numbers are its documented defaults; an account's own come

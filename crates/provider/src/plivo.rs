@@ -71,13 +71,11 @@ impl Plivo {
     /// # Errors
     /// [`InvalidSettings`] names the first field that is wrong.
     pub fn new(mut settings: Settings) -> Result<Self, InvalidSettings> {
-        let answer_url = settings.url("answer_url")?;
         let plivo = Self {
             base: settings.base("https://api.plivo.com")?,
             auth_id: ask::id_setting(&mut settings, "auth_id")?,
             auth_token: settings.credential("plivo_auth_token")?,
-            answer_url: answer_url
-                .ok_or_else(|| InvalidSettings::new("answer_url", "it is missing"))?,
+            answer_url: ask::url_setting(&mut settings, "answer_url")?,
             from: settings.number("from_number")?,
         };
         settings.finish()?;

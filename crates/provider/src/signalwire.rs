@@ -64,8 +64,7 @@ impl SignalWire {
     /// # Errors
     /// [`InvalidSettings`] names the first field that is wrong.
     pub fn new(mut settings: Settings) -> Result<Self, InvalidSettings> {
-        let missing = |field: &str| InvalidSettings::new(field, "it is missing");
-        let url = settings.url("url")?.ok_or_else(|| missing("url"))?;
+        let url = ask::url_setting(&mut settings, "url")?;
         let space = settings.text("space")?;
         let base = settings.url("base_url")?;
         let laml = Laml {
@@ -73,7 +72,7 @@ impl SignalWire {
             base: match (base, space) {
                 (Some(base), _) => base,
                 (None, Some(space)) => host(&space)?,
-                (None, None) => return Err(missing("space")),
+                (None, None) => return Err(InvalidSettings::new("space", "it is missing")),
             },
             account: ask::id_setting(&mut settings, "project_id")?,
             token: settings.credential("signalwire_api_token")?,

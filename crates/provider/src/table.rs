@@ -4,7 +4,7 @@ use ringdown_domain::dial::Outcome;
 use ringdown_egress::Response;
 use ringdown_vault::Secret;
 
-use crate::wire::{again, ambiguous, refused, said};
+use crate::wire::{SHORTEST_SECRET, again, ambiguous, refused, said};
 
 /// What the provider's documents say of a refusal. Whatever has no row is a doubt.
 #[derive(Clone, Copy, Debug)]
@@ -122,4 +122,14 @@ impl Table {
             "{provider} answered with status {status}{more}: {said}"
         ))
     }
+}
+
+/// The answer without a second secret that was in the request, should it repeat it.
+pub(crate) fn hide(answer: &Response, secret: Option<&Secret>) -> Response {
+    let mut answer = answer.clone();
+    if let Some(secret) = secret.filter(|secret| secret.len() >= SHORTEST_SECRET) {
+        let body = String::from_utf8_lossy(&answer.body);
+        answer.body = body.replace(secret.expose(), "(hidden)").into();
+    }
+    answer
 }

@@ -13,7 +13,7 @@ use url::Url;
 const LONGEST_TEXT: usize = 255;
 
 /// Shortest secret that is worth hiding in what a provider says: anything shorter is no secret.
-const SHORTEST_SECRET: usize = 8;
+pub(crate) const SHORTEST_SECRET: usize = 8;
 
 /// Longest wait that an answer can ask for; whoever asks for more is not asked again.
 const LONGEST_WAIT: Duration = Duration::from_secs(3600);
