@@ -281,4 +281,10 @@ proptest! {
     ) {
         is_sound(&bandwidth(), &answer);
     }
+
+    #[test]
+    fn no_signed_callback_panics(answer in answers(&["eventType", "callId", "cause", "tag", "answerTime"])) {
+        let body = serde_json::from_slice(&answer.body).unwrap_or_default();
+        let _ = sent(body).arrives(&bandwidth());
+    }
 }

@@ -12,6 +12,7 @@
 
 mod ask;
 mod bandwidth;
+mod bland;
 mod callback;
 mod ending;
 mod laml;
@@ -22,6 +23,7 @@ mod progress;
 mod settings;
 mod signalwire;
 mod signed;
+mod synthflow;
 mod table;
 mod telnyx;
 #[cfg(test)]
@@ -36,12 +38,14 @@ use ringdown_domain::dial::Outcome;
 use ringdown_egress::{Request, Response};
 
 pub use bandwidth::Bandwidth;
+pub use bland::Bland;
 pub use callback::{Callback, Rejected};
 pub use order::{Order, Unfit};
 pub use plivo::Plivo;
 pub use progress::{News, Progress};
 pub use settings::{InvalidSettings, Settings};
 pub use signalwire::SignalWire;
+pub use synthflow::Synthflow;
 pub use telnyx::Telnyx;
 pub use trigger_url::TriggerUrl;
 pub use twilio::Twilio;

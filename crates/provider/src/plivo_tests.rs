@@ -300,4 +300,11 @@ proptest! {
     ) {
         is_sound(&plivo(), &answer);
     }
+
+    #[test]
+    fn no_signed_callback_panics(fields in proptest::collection::btree_map("[A-Z][A-Za-z]{0,8}", ".{0,12}", 0..5)) {
+        let fields: Vec<_> = fields.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+        let told = sent(&fields).arrives(&plivo());
+        prop_assert!(told != Err(Rejected::Forged), "{:?}", told);
+    }
 }

@@ -99,3 +99,14 @@ pub(crate) fn with_and_without_port(url: &str) -> Vec<String> {
     }
     both
 }
+
+/// Bytes of hexadecimal digits.
+pub(crate) fn hex(text: &str) -> Option<Vec<u8>> {
+    let digits = text.trim().as_bytes();
+    let nibble = |digit: &u8| char::from(*digit).to_digit(16);
+    let byte = |pair: &[u8]| match pair {
+        [high, low] => u8::try_from(nibble(high)? * 16 + nibble(low)?).ok(),
+        _ => None,
+    };
+    digits.chunks(2).map(byte).collect()
+}

@@ -396,4 +396,10 @@ proptest! {
     ) {
         is_sound(&telnyx(), &answer);
     }
+
+    #[test]
+    fn no_signed_callback_panics(answer in answers(&["data", "event_type", "payload", "call_leg_id", "client_state", "hangup_cause"])) {
+        let body = serde_json::from_slice(&answer.body).unwrap_or_default();
+        let _ = sent(&body, NOW).arrives(&telnyx());
+    }
 }
