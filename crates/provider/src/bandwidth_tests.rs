@@ -153,6 +153,25 @@ fn answers_mean_what_bandwidth_documents() {
 }
 
 #[test]
+fn the_webhook_password_is_not_repeated() {
+    let Value::Object(fields) = fields() else {
+        panic!()
+    };
+    let secrets = [
+        ("bandwidth_password".to_owned(), Secret::new(SECRET)),
+        (
+            "bandwidth_webhook_password".to_owned(),
+            Secret::new("pass-word-2"),
+        ),
+    ];
+    let bandwidth = Bandwidth::new(Settings::new(fields, secrets.into())).unwrap();
+    let refusal = json!({"description": "password pass-word-2 is weak"});
+    let outcome = bandwidth.outcome(&order(), &answer(400, refusal));
+    let shown = format!("{outcome:?}");
+    assert!(shown.contains("(hidden) is weak"), "{shown}");
+}
+
+#[test]
 fn a_lost_call_is_found_by_its_numbers_and_time() {
     let bandwidth = bandwidth();
     let request = bandwidth.look_up(&order(), ASKED_AT).unwrap();

@@ -133,3 +133,20 @@ pub(crate) fn hide(answer: &Response, secret: Option<&Secret>) -> Response {
     }
     answer
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::answer;
+
+    #[test]
+    fn a_second_secret_is_hidden_too() {
+        let hidden = |secret: &str| {
+            let repeated = answer(400, r#"{"message": "pass-word-2 is weak"}"#);
+            hide(&repeated, Some(&Secret::new(secret))).body
+        };
+        assert_eq!(hidden("pass-word-2"), r#"{"message": "(hidden) is weak"}"#);
+        // What is too short to be a secret would break the answer.
+        assert_eq!(hidden("e"), r#"{"message": "pass-word-2 is weak"}"#);
+    }
+}
