@@ -10,20 +10,45 @@
 //!
 //! Refuses: sending, retrying, pacing, and keeping credentials.
 
+mod ask;
+mod bandwidth;
+mod bland;
 mod callback;
+mod ending;
+mod laml;
+mod listed;
 mod order;
+mod plivo;
 mod progress;
 mod settings;
+mod signalwire;
+mod signed;
+mod synthflow;
+mod table;
+mod telnyx;
+#[cfg(test)]
+mod testing;
+mod time;
+mod trigger_url;
+mod twilio;
 pub mod wire;
 
 use ringdown_domain::Timestamp;
 use ringdown_domain::dial::Outcome;
 use ringdown_egress::{Request, Response};
 
+pub use bandwidth::Bandwidth;
+pub use bland::Bland;
 pub use callback::{Callback, Rejected};
 pub use order::{Order, Unfit};
+pub use plivo::Plivo;
 pub use progress::{News, Progress};
 pub use settings::{InvalidSettings, Settings};
+pub use signalwire::SignalWire;
+pub use synthflow::Synthflow;
+pub use telnyx::Telnyx;
+pub use trigger_url::TriggerUrl;
+pub use twilio::Twilio;
 
 /// How a provider paces, and what can be asked of it. Numbers are its documented defaults; an account's own come
 /// from its settings.

@@ -13,7 +13,7 @@ use url::Url;
 const LONGEST_TEXT: usize = 255;
 
 /// Shortest secret that is worth hiding in what a provider says: anything shorter is no secret.
-const SHORTEST_SECRET: usize = 8;
+pub(crate) const SHORTEST_SECRET: usize = 8;
 
 /// Longest wait that an answer can ask for; whoever asks for more is not asked again.
 const LONGEST_WAIT: Duration = Duration::from_secs(3600);
@@ -59,7 +59,18 @@ pub fn text(value: Option<&Value>) -> Option<String> {
 pub fn id(value: Option<&Value>) -> Option<String> {
     let id = value?.as_str()?;
     let good = (1..=LONGEST_TEXT).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_graphic());
+    // Dots alone are no segment of a path.
+    let good = good && !id.bytes().all(|b| b == b'.');
     good.then(|| id.to_owned())
+}
+
+/// A code of an answer, which some write as a text and some as a number; empty for anything else.
+pub fn code(value: Option<&Value>) -> String {
+    match value {
+        Some(Value::String(code)) => clean(code),
+        Some(Value::Number(code)) => code.to_string(),
+        _ => String::new(),
+    }
 }
 
 /// A text for people: shortened to 255 characters, without control characters.
@@ -80,10 +91,12 @@ pub fn said(body: &[u8], secret: &Secret) -> String {
             "/message",
             "/errors/0/detail",
             "/errors/0/title",
+            "/errors/0",
             "/error/error",
             "/error/message",
             "/error",
             "/detail/message",
+            "/detail/description",
             "/detail",
             "/detail/0/msg",
             "/description",

@@ -1,0 +1,105 @@
+//! What the requests of several providers have in common.
+
+use ringdown_domain::E164;
+use ringdown_egress::{Method, Request};
+use url::{Url, form_urlencoded};
+
+use crate::wire::join;
+use crate::{InvalidSettings, Order, Settings, Unfit};
+
+/// `base` with these segments.
+///
+/// # Errors
+/// [`Unfit`] if it is no base of URLs.
+pub(crate) fn at(base: &Url, segments: &[&str]) -> Result<Url, Unfit> {
+    join(base, segments).ok_or_else(|| Unfit(format!("base_url: {base} is no base of URLs")))
+}
+
+/// The number to call from: the setting, else the agent's.
+///
+/// # Errors
+/// [`Unfit`] if there is none.
+pub(crate) fn caller<'a>(
+    setting: Option<&'a E164>,
+    order: &'a Order,
+    provider: &str,
+) -> Result<&'a E164, Unfit> {
+    setting.or(order.from.as_ref()).ok_or_else(|| {
+        Unfit(format!(
+            "{provider} needs a number to call from; give the setting from_number, or the agent a contact number"
+        ))
+    })
+}
+
+/// The time to ring, in whole seconds.
+///
+/// # Errors
+/// [`Unfit`] if less is left than the provider lets a call ring at least.
+pub(crate) fn ring(order: &Order, least: u64, longest: u64, provider: &str) -> Result<u64, Unfit> {
+    order.ring_seconds(least, longest).ok_or_else(|| {
+        let left = order.ring.as_secs();
+        Unfit(format!(
+            "{left} s are left to ring, and {provider} lets a call ring {least} s at least"
+        ))
+    })
+}
+
+/// The address with the order's variables in its query.
+pub(crate) fn with_variables(url: &Url, order: &Order) -> Url {
+    let mut url = url.clone();
+    // Even an empty query leaves a question mark.
+    if !order.variables.is_empty() {
+        url.query_pairs_mut().extend_pairs(order.texts());
+    }
+    url
+}
+
+/// A request with a form as its body.
+pub(crate) fn post_form(url: Url, fields: &[(&str, &str)]) -> Request {
+    let mut form = form_urlencoded::Serializer::new(String::new());
+    form.extend_pairs(fields);
+    let request = Request::new(Method::POST, url);
+    request.body("application/x-www-form-urlencoded", form.finish())
+}
+
+/// A setting that goes into a path or before a password: visible ASCII without a colon or a slash.
+///
+/// # Errors
+/// [`InvalidSettings`] if it is missing or has anything else.
+pub(crate) fn id_setting(
+    settings: &mut Settings,
+    field: &'static str,
+) -> Result<String, InvalidSettings> {
+    optional_id(settings, field)?.ok_or_else(|| InvalidSettings::new(field, "it is missing"))
+}
+
+/// As [`id_setting`], and it may be missing.
+///
+/// # Errors
+/// [`InvalidSettings`] if it has anything else.
+pub(crate) fn optional_id(
+    settings: &mut Settings,
+    field: &'static str,
+) -> Result<Option<String>, InvalidSettings> {
+    let Some(id) = settings.text(field)? else {
+        return Ok(None);
+    };
+    let good = |b: u8| b.is_ascii_graphic() && !matches!(b, b':' | b'/');
+    if id.bytes().all(good) && !id.bytes().all(|b| b == b'.') {
+        return Ok(Some(id));
+    }
+    let problem = "it has characters that no id has; copy it again";
+    Err(InvalidSettings::new(field, problem))
+}
+
+/// A setting that is an address and has to be there.
+///
+/// # Errors
+/// [`InvalidSettings`] if it is missing or is none.
+pub(crate) fn url_setting(
+    settings: &mut Settings,
+    field: &'static str,
+) -> Result<Url, InvalidSettings> {
+    let url = settings.url(field)?;
+    url.ok_or_else(|| InvalidSettings::new(field, "it is missing"))
+}

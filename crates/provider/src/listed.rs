@@ -1,0 +1,67 @@
+//! Looking for one call in a provider's list.
+
+use std::collections::BTreeMap;
+
+use ringdown_domain::Timestamp;
+use ringdown_egress::{Response, StatusCode};
+use ringdown_vault::Secret;
+use serde_json::Value;
+
+use crate::Found;
+use crate::wire::{json, said};
+
+/// A call of the list between the order's two numbers.
+pub(crate) struct Listed {
+    /// The provider's own identifier of it.
+    pub(crate) id: Option<String>,
+    /// When it was asked for.
+    pub(crate) created: Option<Timestamp>,
+    /// Whether it carries the order's attempt; `None` if it carries none.
+    pub(crate) ours: Option<bool>,
+}
+
+/// The list, if the answer is one.
+///
+/// # Errors
+/// [`Found::Unreadable`] if it is not.
+pub(crate) fn list(answer: &Response, path: &str, secret: &Secret) -> Result<Vec<Value>, Found> {
+    if answer.status != StatusCode::OK {
+        let said = said(&answer.body, secret);
+        let status = answer.status.as_u16();
+        return Err(Found::Unreadable(format!("status {status}: {said}")));
+    }
+    let list = json(answer).map_err(Found::Unreadable)?;
+    match list.pointer(path).and_then(Value::as_array) {
+        Some(list) => Ok(list.clone()),
+        None => Err(Found::Unreadable(format!("it has no list {path}"))),
+    }
+}
+
+/// The order's call: the one that carries its attempt, else the only one that can be it. Lists tell whole seconds,
+/// so the one it was asked in counts.
+pub(crate) fn pick(listed: Vec<Listed>, asked_at: Timestamp) -> Found {
+    let second = asked_at.as_micros().div_euclid(1_000_000);
+    let mut ours = BTreeMap::new();
+    for call in listed {
+        let sure = match (call.ours, call.created) {
+            (Some(false), _) => continue,
+            (Some(true), _) => true,
+            (None, Some(created)) if created.as_micros().div_euclid(1_000_000) < second => continue,
+            (None, Some(_)) => false,
+            (None, None) => return Found::Unreadable("a call in it has no time".to_owned()),
+        };
+        let Some(id) = call.id else {
+            return Found::Unreadable("a call in it has no id".to_owned());
+        };
+        ours.insert(id, sure);
+    }
+    if ours.values().any(|sure| *sure) {
+        ours.retain(|_, sure| *sure);
+    }
+    let mut ids = ours.into_keys();
+    match (ids.next(), ids.next()) {
+        (None, _) => Found::Nothing,
+        (Some(provider_id), None) => Found::Call { provider_id },
+        (Some(_), Some(_)) => Found::Several,
+    }
+}
