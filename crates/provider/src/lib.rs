@@ -11,9 +11,17 @@
 //! Refuses: sending, retrying, pacing, and keeping credentials.
 
 mod callback;
+mod clock;
+mod elevenlabs;
+#[cfg(test)]
+mod fixtures;
 mod order;
 mod progress;
+mod proof;
+mod retell;
 mod settings;
+mod vapi;
+mod verdict;
 pub mod wire;
 
 use ringdown_domain::Timestamp;
@@ -21,9 +29,12 @@ use ringdown_domain::dial::Outcome;
 use ringdown_egress::{Request, Response};
 
 pub use callback::{Callback, Rejected};
+pub use elevenlabs::ElevenLabs;
 pub use order::{Order, Unfit};
 pub use progress::{News, Progress};
+pub use retell::Retell;
 pub use settings::{InvalidSettings, Settings};
+pub use vapi::Vapi;
 
 /// How a provider paces, and what can be asked of it. Numbers are its documented defaults; an account's own come
 /// from its settings.
