@@ -166,7 +166,8 @@ pub(crate) fn check_hostile(provider: &dyn Provider, status: u16, body: &str) {
     match &outcome {
         Outcome::Placed { provider_id } => {
             assert!((200..300).contains(&status), "{status}: {outcome:?}");
-            assert!(!provider_id.is_empty() && body.contains("id") || body.contains("Sid"));
+            let id = provider_id.split('@').next().unwrap();
+            assert!(!id.is_empty() && body.contains(id), "{body}: {outcome:?}");
         }
         Outcome::NotPlaced { reason, .. } | Outcome::Ambiguous { reason } => {
             assert!(!reason.contains(SECRET), "{reason}");

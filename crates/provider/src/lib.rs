@@ -15,6 +15,8 @@ mod clock;
 mod elevenlabs;
 #[cfg(test)]
 mod fixtures;
+mod jwt;
+mod livekit;
 mod order;
 mod progress;
 mod proof;
@@ -22,6 +24,7 @@ mod retell;
 mod settings;
 mod vapi;
 mod verdict;
+mod vonage;
 pub mod wire;
 
 use ringdown_domain::Timestamp;
@@ -30,11 +33,13 @@ use ringdown_egress::{Request, Response};
 
 pub use callback::{Callback, Rejected};
 pub use elevenlabs::ElevenLabs;
+pub use livekit::LiveKit;
 pub use order::{Order, Unfit};
 pub use progress::{News, Progress};
 pub use retell::Retell;
 pub use settings::{InvalidSettings, Settings};
 pub use vapi::Vapi;
+pub use vonage::Vonage;
 
 /// How a provider paces, and what can be asked of it. Numbers are its documented defaults; an account's own come
 /// from its settings.

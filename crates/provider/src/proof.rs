@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use ring::{digest, hmac};
-use ringdown_domain::Timestamp;
+use ringdown_domain::{RunId, Timestamp};
 use ringdown_vault::Secret;
 use serde_json::Value;
+use url::Url;
 
 use crate::{Callback, Rejected};
 
@@ -66,6 +67,19 @@ pub(crate) fn sent<'a>(callback: &'a Callback<'_>) -> Result<&'a str, Rejected> 
 pub(crate) fn body(callback: &Callback<'_>) -> Result<Value, Rejected> {
     serde_json::from_slice(callback.body)
         .map_err(|error| Rejected::Unreadable(format!("the body is no JSON ({error})")))
+}
+
+/// The run and the attempt in the query of the address that a callback was sent to.
+pub(crate) fn echo_in_query(url: &str) -> (Option<RunId>, Option<String>) {
+    let Ok(url) = url.parse::<Url>() else {
+        return (None, None);
+    };
+    let value = |wanted: &str| {
+        url.query_pairs()
+            .find_map(|(name, value)| (name == wanted).then(|| value.into_owned()))
+    };
+    let run = value("run_id").and_then(|run| run.parse().ok()).map(RunId);
+    (run, value("attempt_id"))
 }
 
 /// A few characters that tell secrets apart without telling them.

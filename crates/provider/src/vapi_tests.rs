@@ -117,6 +117,12 @@ fn outcomes() {
                 "later",
                 "Over Concurrency",
             ),
+            (
+                400,
+                r#"{"message":["customer.number must be E.164"],"error":"Bad Request"}"#,
+                "never",
+                "E.164; check",
+            ),
             (401, said, "never", "vapi_api_key"),
             (403, said, "never", "because"),
             (404, said, "never", "base_url"),
