@@ -14,12 +14,20 @@ mod ask;
 mod bandwidth;
 mod bland;
 mod callback;
+mod clock;
+mod elevenlabs;
 mod ending;
+#[cfg(test)]
+mod fixtures;
+mod jwt;
 mod laml;
 mod listed;
+mod livekit;
 mod order;
 mod plivo;
 mod progress;
+mod proof;
+mod retell;
 mod settings;
 mod signalwire;
 mod signed;
@@ -31,6 +39,9 @@ mod testing;
 mod time;
 mod trigger_url;
 mod twilio;
+mod vapi;
+mod verdict;
+mod vonage;
 pub mod wire;
 
 use ringdown_domain::Timestamp;
@@ -40,15 +51,20 @@ use ringdown_egress::{Request, Response};
 pub use bandwidth::Bandwidth;
 pub use bland::Bland;
 pub use callback::{Callback, Rejected};
+pub use elevenlabs::ElevenLabs;
+pub use livekit::LiveKit;
 pub use order::{Order, Unfit};
 pub use plivo::Plivo;
 pub use progress::{News, Progress};
+pub use retell::Retell;
 pub use settings::{InvalidSettings, Settings};
 pub use signalwire::SignalWire;
 pub use synthflow::Synthflow;
 pub use telnyx::Telnyx;
 pub use trigger_url::TriggerUrl;
 pub use twilio::Twilio;
+pub use vapi::Vapi;
+pub use vonage::Vonage;
 
 /// How a provider paces, and what can be asked of it. Numbers are its documented defaults; an account's own come
 /// from its settings.

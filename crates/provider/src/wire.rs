@@ -89,6 +89,7 @@ pub fn said(body: &[u8], secret: &Secret) -> String {
     let said = answer.as_ref().and_then(|answer| {
         [
             "/message",
+            "/message/0",
             "/errors/0/detail",
             "/errors/0/title",
             "/errors/0",

@@ -1,0 +1,322 @@
+use std::time::Duration;
+
+use ringdown_domain::dial::{Ending, Outcome};
+use ringdown_domain::{E164, Timestamp};
+use ringdown_egress::header::HeaderValue;
+use ringdown_egress::{Method, Request, Response};
+use ringdown_vault::Secret;
+use serde_json::{Value, json};
+use url::Url;
+
+use crate::clock::seconds;
+use crate::proof::{body, fingerprint, fresh, hmac_hex, moment};
+use crate::verdict::{
+    Row, at, echo, judge, listed, names, no_base, only, placed, scalars, sip_code,
+};
+use crate::wire::{again, ambiguous, id, join, json as read, post_json, refused, said, text};
+use crate::{
+    Callback, Found, Habits, InvalidSettings, News, Order, Progress, Provider, Rejected, Settings,
+    Unfit,
+};
+
+/// ElevenLabs, API error codes and the responses of both outbound calls; 429 has two codes, see
+/// [`ElevenLabs::outcome`].
+const TABLE: &[Row] = &[
+    // Invalid request, or one that the plan does not allow.
+    Row::refused(400, "check agent_id and phone_number_id at ElevenLabs"),
+    Row::refused(401, "check the API key (elevenlabs_api_key)"),
+    // Validation.
+    Row::refused(
+        422,
+        "check agent_id, and that line fits the number of phone_number_id",
+    ),
+];
+
+/// Shortest and longest time to ring, in seconds. The field has no documented range; its default is 60, and
+/// Twilio, which limits it on one of the lines, takes up to 600.
+const RING: (u64, u64) = (1, 600);
+
+/// ElevenLabs, post-call webhooks: a signature may be 30 minutes old.
+const OLDEST: Duration = Duration::from_secs(1800);
+
+/// Which service dials for ElevenLabs.
+#[derive(Clone, Copy, Debug)]
+enum Line {
+    Twilio,
+    Sip,
+}
+
+/// An ElevenLabs workspace (API reference: Twilio and SIP trunk outbound calls, List and Get conversations;
+/// post-call webhooks).
+#[derive(Clone, Debug)]
+pub struct ElevenLabs {
+    base: Url,
+    key: Secret,
+    webhook_secret: Option<Secret>,
+    line: Line,
+    agent_id: String,
+    phone_number_id: String,
+    from: Option<E164>,
+}
+
+impl ElevenLabs {
+    /// An account with these settings:
+    ///
+    /// * `elevenlabs_api_key` (secret): the workspace's API key.
+    /// * `elevenlabs_webhook_secret` (secret): the secret of the workspace's post-call webhook, which has to be
+    ///   set at ElevenLabs to the address that takes callbacks. Default: none; callbacks are refused.
+    /// * `line`: `twilio` or `sip`, as the number was imported.
+    /// * `agent_id`: the agent that calls.
+    /// * `phone_number_id`: the number at ElevenLabs that it calls from.
+    /// * `from_number`: that number itself, to compare it with the agent's caller IDs. Default: not compared.
+    /// * `base_url`: default `https://api.elevenlabs.io`.
+    ///
+    /// # Errors
+    /// [`InvalidSettings`] names the setting that is missing, wrong or unknown.
+    pub fn new(mut settings: Settings) -> Result<Self, InvalidSettings> {
+        let line = match settings.required("line")?.as_str() {
+            "twilio" => Line::Twilio,
+            "sip" => Line::Sip,
+            _ => return Err(InvalidSettings::new("line", "expected twilio or sip")),
+        };
+        let account = Self {
+            base: settings.base("https://api.elevenlabs.io")?,
+            key: settings.credential("elevenlabs_api_key")?,
+            webhook_secret: settings.secret("elevenlabs_webhook_secret"),
+            line,
+            agent_id: settings.required("agent_id")?,
+            phone_number_id: settings.required("phone_number_id")?,
+            from: settings.number("from_number")?,
+        };
+        settings.finish()?;
+        Ok(account)
+    }
+
+    fn with_key(&self, request: Request) -> Option<Request> {
+        let (name, mut value) =
+            ringdown_egress::header_field("xi-api-key", self.key.expose()).ok()?;
+        HeaderValue::set_sensitive(&mut value, true);
+        Some(request.header(name, value))
+    }
+
+    fn get(&self, path: &[&str], query: &[(&str, &str)]) -> Option<Request> {
+        let mut url = join(&self.base, &["v1", "convai", "conversations"])?;
+        url = join(&url, path)?;
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        self.with_key(Request::new(Method::GET, url))
+    }
+}
+
+impl Provider for ElevenLabs {
+    fn name(&self) -> &'static str {
+        "elevenlabs"
+    }
+
+    fn account(&self) -> String {
+        format!("elevenlabs workspace of key {}", fingerprint(&self.key))
+    }
+
+    /// ElevenLabs limits calls by plan and documents no pace, so one each second is a guess on the safe side.
+    /// Whatever is above the plan, or above its burst, is rejected.
+    fn habits(&self) -> Habits {
+        Habits {
+            calls_per_second: 1.0,
+            concurrent_calls: None,
+            queues: false,
+            repeatable_for: None,
+            looks_up: true,
+        }
+    }
+
+    fn caller_id(&self) -> Option<&E164> {
+        self.from.as_ref()
+    }
+
+    fn request(&self, order: &Order) -> Result<Request, Unfit> {
+        let ring = order.ring_seconds(RING.0, RING.1);
+        let ring = ring.ok_or_else(|| Unfit("less than a second is left to ring".to_owned()))?;
+        let mut variables = scalars(order);
+        for (name, text) in names(order) {
+            variables.insert(name.to_owned(), text.into());
+        }
+        let body = json!({
+            "agent_id": self.agent_id,
+            "agent_phone_number_id": self.phone_number_id,
+            "to_number": order.to,
+            "conversation_initiation_client_data": {
+                "dynamic_variables": variables,
+                "user_id": order.attempt_id,
+            },
+            "telephony_call_config": { "ringing_timeout_secs": ring },
+        });
+        let line = match self.line {
+            Line::Twilio => "twilio",
+            Line::Sip => "sip-trunk",
+        };
+        let url = join(&self.base, &["v1", "convai", line, "outbound-call"]);
+        let request = post_json(url.ok_or_else(no_base)?, &body);
+        self.with_key(request)
+            .ok_or_else(|| Unfit("elevenlabs_api_key cannot be sent in a header".to_owned()))
+    }
+
+    fn outcome(&self, _order: &Order, answer: &Response) -> Outcome {
+        // ElevenLabs, API error codes, 429: over the plan's concurrency, or too busy; either way the request
+        // is turned away. Other codes are not documented.
+        if answer.status.as_u16() == 429 {
+            let said = said(&answer.body, &self.key);
+            let code = read(answer).unwrap_or_default();
+            let code = ["/detail/status", "/detail/code", "/code", "/status"]
+                .iter()
+                .find_map(|path| code.pointer(path)?.as_str());
+            let reason = format!("ElevenLabs answered 429: {said}");
+            return match code {
+                Some("too_many_concurrent_requests" | "system_busy") => {
+                    again(answer, "retry-after", reason)
+                }
+                _ => ambiguous(reason),
+            };
+        }
+        judge("ElevenLabs", TABLE, answer, &self.key, |body| {
+            let call = ["conversation_id", "callSid", "sip_call_id"];
+            let call = call.iter().find_map(|field| id(body.get(field)));
+            // The responses of both calls: `success` says whether the call was started; ids are null if not.
+            if body.get("success") != Some(&Value::Bool(false)) {
+                return placed("ElevenLabs", "conversation_id", call);
+            }
+            let said = said(answer.body.as_ref(), &self.key);
+            let reason = format!("ElevenLabs did not start the call: {said}");
+            let lower = said.to_ascii_lowercase();
+            // A failed call over a trunk is told with the trunk's SIP response, so it was dialed.
+            let dialed = lower.contains("sip status") || lower.contains("invite");
+            if dialed || call.is_some() {
+                ambiguous(reason)
+            } else {
+                refused(format!("{reason}; check the number at ElevenLabs"))
+            }
+        })
+    }
+
+    /// By the attempt as `user_id`: the list itself shows neither the number nor the variables.
+    fn look_up(&self, order: &Order, asked_at: Timestamp) -> Option<Request> {
+        let after = seconds(asked_at).to_string();
+        let query = [
+            ("agent_id", self.agent_id.as_str()),
+            ("user_id", &order.attempt_id),
+            ("call_start_after_unix", &after),
+            ("page_size", "100"),
+        ];
+        self.get(&[], &query)
+    }
+
+    fn found(&self, _order: &Order, _asked_at: Timestamp, answer: &Response) -> Found {
+        let body = match listed(answer, &self.key) {
+            Ok(body) => body,
+            Err(found) => return found,
+        };
+        let Some(calls) = body.get("conversations").and_then(Value::as_array) else {
+            return Found::Unreadable("the answer has no list conversations".to_owned());
+        };
+        let ours = |call: &&Value| call["agent_id"] == self.agent_id.as_str();
+        let calls = calls.iter().filter(ours);
+        only(calls.map(|call| id(call.get("conversation_id"))))
+    }
+
+    fn status(&self, provider_id: &str) -> Option<Request> {
+        self.get(&[provider_id], &[])
+    }
+
+    fn progress(&self, answer: &Response) -> Option<Progress> {
+        if !answer.status.is_success() {
+            return None;
+        }
+        progress(&read(answer).ok()?)
+    }
+
+    /// ElevenLabs, post-call webhooks: `ElevenLabs-Signature: t={s},v0={hex}`, HMAC-SHA256 over `{t}.{body}`,
+    /// at most 30 minutes old. They come after the call, never during it.
+    fn callback(&self, callback: &Callback<'_>) -> Result<Vec<News>, Rejected> {
+        const HEADER: &str = "elevenlabs-signature";
+        let secret = self.webhook_secret.as_ref().ok_or(Rejected::NotExpected)?;
+        let header = callback.header(HEADER).ok_or(Rejected::Unsigned(HEADER))?;
+        let time = crate::proof::part(header, "t").ok_or(Rejected::Forged)?;
+        let tag = crate::proof::part(header, "v0").ok_or(Rejected::Forged)?;
+        let message: [&[u8]; 3] = [time.as_bytes(), b".", callback.body];
+        if !hmac_hex(secret.expose().as_bytes(), &message, tag) {
+            return Err(Rejected::Forged);
+        }
+        fresh(callback.at, moment(time, 1_000_000)?, OLDEST)?;
+        let body = body(callback)?;
+        let data = at(&body, "/data");
+        let progress = match at(&body, "/type").as_str() {
+            Some("post_call_transcription") => progress(data),
+            Some("call_initiation_failure") => Some(failure(data)),
+            _ => return Ok(Vec::new()),
+        };
+        let provider_id = id(data.get("conversation_id"));
+        let (Some(provider_id), Some(progress)) = (provider_id, progress) else {
+            let problem = "it has no conversation_id, or no status that is known".to_owned();
+            return Err(Rejected::Unreadable(problem));
+        };
+        let client = &data["conversation_initiation_client_data"];
+        let (run, attempt_id) = echo(&client["dynamic_variables"]);
+        Ok(vec![News {
+            provider_id,
+            run,
+            attempt_id: attempt_id.or_else(|| id(client.get("user_id"))),
+            progress,
+        }])
+    }
+}
+
+/// ElevenLabs, Get conversation, `status`. One that is `initiated` may still wait for its turn
+/// (`queue_wait_secs`), so it is not known to be dialed.
+fn progress(conversation: &Value) -> Option<Progress> {
+    let otherwise = match conversation["status"].as_str()? {
+        "initiated" => return Some(Progress::Queued),
+        "in-progress" => return Some(Progress::Answered),
+        "processing" | "done" => Ending::Completed,
+        "failed" => Ending::Failed,
+        _ => return None,
+    };
+    let metadata = &conversation["metadata"];
+    let result = text(metadata.pointer("/phone_call/call_result"));
+    let ending = match result.as_deref() {
+        Some("answered" | "voicemail") => Ending::Completed,
+        Some("busy") => Ending::Busy,
+        Some("no_answer") => Ending::NoAnswer,
+        Some("failed") => Ending::Failed,
+        _ => otherwise,
+    };
+    let error = metadata.pointer("/error/reason").or(metadata.get("error"));
+    let said = text(metadata.get("termination_reason")).or_else(|| text(error));
+    Some(Progress::Ended {
+        ending,
+        sip_code: None,
+        said: said.or(result).unwrap_or_default(),
+    })
+}
+
+/// ElevenLabs, post-call webhooks, `call_initiation_failure`: its metadata is what Twilio or the trunk said.
+fn failure(data: &Value) -> Progress {
+    let said = text(data.get("failure_reason")).unwrap_or_default();
+    let details = at(data, "/metadata/body");
+    let sip_code = ["sip_status_code", "SipResponseCode"]
+        .iter()
+        .find_map(|field| sip_code(details.get(field)));
+    let ending = match said.as_str() {
+        "busy" => Ending::Busy,
+        "no-answer" => Ending::NoAnswer,
+        _ => sip_code.map_or(Ending::Failed, crate::verdict::ending_of_sip),
+    };
+    Progress::Ended {
+        ending,
+        sip_code,
+        said,
+    }
+}
+
+#[cfg(test)]
+#[path = "elevenlabs_tests.rs"]
+mod tests;

@@ -1,0 +1,349 @@
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use ring::digest;
+use ringdown_domain::dial::{Ending, Outcome};
+use ringdown_domain::{E164, Timestamp};
+use ringdown_egress::{Request, Response};
+use ringdown_vault::Secret;
+use serde_json::{Map, Value, json};
+use url::Url;
+
+use crate::clock::{self, Clock};
+use crate::jwt::{Claims, hs256, verify};
+use crate::proof::{body, fingerprint, sent};
+use crate::verdict::{
+    Row, at, bearer, echo, judge, listed, names, no_base, object, only, placed, set, sip_code,
+};
+use crate::wire::{ambiguous, id, join, json as read, post_json, said};
+use crate::{
+    Callback, Found, Habits, InvalidSettings, News, Order, Progress, Provider, Rejected, Settings,
+    Unfit,
+};
+
+/// LiveKit, SIP API errors, for answers without a SIP status: those come before anything is dialed. Twirp's
+/// mapping of codes to statuses; a 408 (`deadline_exceeded`) or 409 leaves open what was done.
+const TABLE: &[Row] = &[
+    // invalid_argument, malformed.
+    Row::refused(400, "check sip_trunk_id and the numbers"),
+    // unauthenticated; the server's own check of the token has no code.
+    Row::refused(
+        401,
+        "check livekit_api_key and livekit_api_secret, and this machine's clock",
+    ),
+    // permission_denied: the grant `sip.call` is not given.
+    Row::refused(403, "the API key may not place SIP calls"),
+    // not_found: no such trunk; bad_route: no SIP service.
+    Row::refused(404, "check sip_trunk_id and base_url"),
+    // failed_precondition: the trunk cannot be used.
+    Row::refused(412, "check the trunk at LiveKit"),
+    // resource_exhausted: a quota of the project.
+    Row::again(429, "a quota of the LiveKit project is used up"),
+];
+
+/// The callee's name in its room. Every call has a room of its own.
+const CALLEE: &str = "ringdown-callee";
+
+/// LiveKit, Make outbound calls: the longest that a call may be let ring, in seconds.
+const LONGEST_RING: u64 = 80;
+
+/// How long a token holds. It is used at once.
+const LIFETIME: Duration = Duration::from_secs(300);
+
+/// A LiveKit project (SIP API, Room service API, webhooks).
+///
+/// Each call gets a room of its own, named after the attempt, into which the callee is dialed. The agent has to
+/// be one that LiveKit dispatches to every new room (automatic dispatch, without an agent name). It finds the
+/// variables in the attributes of the participant `ringdown-callee`.
+///
+/// A call's identifier is LiveKit's SIP call id, an `@`, and the room, which polls and cancels need.
+#[derive(Clone, Debug)]
+pub struct LiveKit {
+    base: Url,
+    key: Secret,
+    secret: Secret,
+    trunk: String,
+    room_prefix: String,
+    from: Option<E164>,
+    clock: Clock,
+}
+
+impl LiveKit {
+    /// An account with these settings. Tokens are dated by the system's clock.
+    ///
+    /// * `livekit_api_key` (secret), `livekit_api_secret` (secret): an API key of the project. Webhooks have to
+    ///   be signed with the same one.
+    /// * `base_url`: the project's address, such as `https://name.livekit.cloud`.
+    /// * `sip_trunk_id`: the outbound trunk.
+    /// * `from_number`: the number to call from. Default: the agent's caller ID, else the trunk's number.
+    /// * `room_prefix`: what rooms' names begin with. Default: `ringdown-`.
+    ///
+    /// # Errors
+    /// [`InvalidSettings`] names the setting that is missing, wrong or unknown.
+    pub fn new(mut settings: Settings) -> Result<Self, InvalidSettings> {
+        let base = settings.url("base_url")?.ok_or_else(|| {
+            let problem = "it is missing; give the project's, such as https://name.livekit.cloud";
+            InvalidSettings::new("base_url", problem)
+        })?;
+        let prefix = settings.text("room_prefix")?;
+        let account = Self {
+            base,
+            key: settings.credential("livekit_api_key")?,
+            secret: settings.credential("livekit_api_secret")?,
+            trunk: settings.required("sip_trunk_id")?,
+            room_prefix: prefix.unwrap_or_else(|| "ringdown-".to_owned()),
+            from: settings.number("from_number")?,
+            clock: clock::system,
+        };
+        settings.finish()?;
+        Ok(account)
+    }
+
+    /// A Twirp call with a token of its own.
+    fn ask(&self, method: [&str; 2], grant: (&str, Value), body: &Value) -> Result<Request, Unfit> {
+        let [service, method] = method;
+        let url = join(&self.base, &["twirp", service, method]).ok_or_else(no_base)?;
+        let mut more = Map::new();
+        more.insert("iss".to_owned(), self.key.expose().into());
+        more.insert("sub".to_owned(), "ringdown".into());
+        more.insert(grant.0.to_owned(), grant.1);
+        let claims = Claims::new((self.clock)(), LIFETIME, more);
+        let claims = claims.map_err(|error| Unfit(error.to_string()))?;
+        let token = hs256(&claims, self.secret.expose().as_bytes());
+        bearer(post_json(url, body), &token)
+    }
+
+    fn in_room(&self, method: &str, room: &str, mut body: Value) -> Option<Request> {
+        set(&mut body, "room", room);
+        let grant = json!({ "roomAdmin": true, "room": room });
+        self.ask(["livekit.RoomService", method], ("video", grant), &body)
+            .ok()
+    }
+
+    fn room(&self, order: &Order) -> String {
+        format!("{}{}", self.room_prefix, order.attempt_id)
+    }
+}
+
+impl Provider for LiveKit {
+    fn name(&self) -> &'static str {
+        "livekit"
+    }
+
+    fn account(&self) -> String {
+        let host = self.base.host_str().unwrap_or_default();
+        format!("livekit {host}, key {}", fingerprint(&self.key))
+    }
+
+    /// LiveKit limits by plan and project and documents no pace, so one each second is a guess on the safe
+    /// side.
+    fn habits(&self) -> Habits {
+        Habits {
+            calls_per_second: 1.0,
+            concurrent_calls: None,
+            queues: false,
+            repeatable_for: None,
+            looks_up: true,
+        }
+    }
+
+    fn caller_id(&self) -> Option<&E164> {
+        self.from.as_ref()
+    }
+
+    /// `wait_until_answered` stays off: the answer then comes while it is dialed, and cannot be the callee's
+    /// refusal in the shape of a 429.
+    fn request(&self, order: &Order) -> Result<Request, Unfit> {
+        let ring = order.ring_seconds(1, LONGEST_RING);
+        let ring = ring.ok_or_else(|| Unfit("less than a second is left to ring".to_owned()))?;
+        let variables = order
+            .texts()
+            .map(|(name, text)| (name.to_owned(), text))
+            .chain(names(order).map(|(name, text)| (name.to_owned(), text)));
+        let mut body = json!({
+            "sip_trunk_id": self.trunk,
+            "sip_call_to": order.to,
+            "room_name": self.room(order),
+            "participant_identity": CALLEE,
+            "participant_attributes": object(variables),
+            "ringing_timeout": format!("{ring}s"),
+            "wait_until_answered": false,
+        });
+        if let Some(from) = self.from.as_ref().or(order.from.as_ref()) {
+            set(&mut body, "sip_number", from.as_str());
+        }
+        if !order.sip_headers.is_empty() {
+            let headers = order.sip_headers.iter().cloned();
+            set(&mut body, "headers", object(headers));
+        }
+        let method = ["livekit.SIP", "CreateSIPParticipant"];
+        self.ask(method, ("sip", json!({ "call": true })), &body)
+    }
+
+    fn outcome(&self, _order: &Order, answer: &Response) -> Outcome {
+        if !answer.status.is_success() {
+            let status = answer.status.as_u16();
+            let body = read(answer).unwrap_or_default();
+            let reason = || {
+                let said = said(&answer.body, &self.secret);
+                format!("LiveKit answered {status}: {said}")
+            };
+            // LiveKit, protocol, SIP errors: 486, 480 and 600 come as 429, 403 and 603 as 403, 404 as 404. With
+            // a SIP status it was dialed, whatever the code would mean without one.
+            if let Some(code) = sip_code(body.pointer("/meta/sip_status_code")) {
+                return ambiguous(format!("{}; it was dialed: SIP {code}", reason()));
+            }
+            if status == 429 && at(&body, "/code") != "resource_exhausted" {
+                return ambiguous(reason());
+            }
+        }
+        judge("LiveKit", TABLE, answer, &self.secret, |body| {
+            let name = name(
+                field(body, ["sip_call_id", "sipCallId"]),
+                field(body, ["room_name", "roomName"]),
+            );
+            placed("LiveKit", "sip_call_id and room_name", name)
+        })
+    }
+
+    /// Who is in the attempt's room.
+    fn look_up(&self, order: &Order, _asked_at: Timestamp) -> Option<Request> {
+        self.in_room("ListParticipants", &self.room(order), json!({}))
+    }
+
+    fn found(&self, order: &Order, _asked_at: Timestamp, answer: &Response) -> Found {
+        // Twirp, not_found: there is no such room (now).
+        if answer.status.as_u16() == 404 {
+            return Found::Nothing;
+        }
+        let body = match listed(answer, &self.secret) {
+            Ok(body) => body,
+            Err(found) => return found,
+        };
+        if !body.is_object() {
+            return Found::Unreadable("the answer is no object".to_owned());
+        }
+        let room = Value::from(self.room(order));
+        only(callees(&body).map(|callee| name(attribute(callee, "sip.callID"), &room)))
+    }
+
+    fn status(&self, provider_id: &str) -> Option<Request> {
+        let (_, room) = provider_id.split_once('@')?;
+        self.in_room("ListParticipants", room, json!({}))
+    }
+
+    /// LiveKit, SIP participant attributes, `sip.callStatus`. A callee who is gone is not in the list, so how a
+    /// call ended is told by webhooks alone.
+    fn progress(&self, answer: &Response) -> Option<Progress> {
+        if !answer.status.is_success() {
+            return None;
+        }
+        let body = read(answer).ok()?;
+        let callee = callees(&body).next()?;
+        standing(callee)
+    }
+
+    fn cancel(&self, provider_id: &str) -> Option<Request> {
+        let (_, room) = provider_id.split_once('@')?;
+        let body = json!({ "identity": CALLEE });
+        self.in_room("RemoveParticipant", room, body)
+    }
+
+    /// LiveKit, Webhooks: `Authorization` is a token that is signed with the API secret (HS256) and has the
+    /// claim `sha256`, base64 of the body's SHA-256. It holds for five minutes.
+    fn callback(&self, callback: &Callback<'_>) -> Result<Vec<News>, Rejected> {
+        let claims = verify(
+            sent(callback)?,
+            self.secret.expose().as_bytes(),
+            callback.at,
+        )?;
+        let digest = STANDARD.encode(digest::digest(&digest::SHA256, callback.body));
+        if at(&claims, "/sha256") != digest.as_str() || at(&claims, "/iss") != self.key.expose() {
+            return Err(Rejected::Forged);
+        }
+        let body = body(callback)?;
+        let callee = at(&body, "/participant");
+        if at(callee, "/identity") != CALLEE {
+            return Ok(Vec::new());
+        }
+        let progress = match at(&body, "/event").as_str() {
+            Some("participant_joined") => standing(callee),
+            Some("participant_left" | "participant_connection_aborted") => Some(ended(callee)),
+            _ => return Ok(Vec::new()),
+        };
+        let Some(progress) = progress else {
+            return Ok(Vec::new());
+        };
+        let name = name(attribute(callee, "sip.callID"), at(&body, "/room/name"));
+        let provider_id = name.ok_or_else(|| {
+            Rejected::Unreadable("it has no room.name, or no attribute sip.callID".to_owned())
+        })?;
+        let (run, attempt_id) = echo(at(callee, "/attributes"));
+        Ok(vec![News {
+            provider_id,
+            run,
+            attempt_id,
+            progress,
+        }])
+    }
+}
+
+/// A field under its name in the protocol, or as JSON renames it: LiveKit uses both.
+fn field<'a>(value: &'a Value, names: [&str; 2]) -> &'a Value {
+    let found = names.iter().find_map(|name| value.get(name));
+    found.unwrap_or(&Value::Null)
+}
+
+fn attribute<'a>(participant: &'a Value, name: &str) -> &'a Value {
+    let attributes = at(participant, "/attributes");
+    attributes.get(name).unwrap_or(&Value::Null)
+}
+
+/// A call's identifier.
+fn name(call: &Value, room: &Value) -> Option<String> {
+    Some(format!("{}@{}", id(Some(call))?, id(Some(room))?))
+}
+
+fn callees(list: &Value) -> impl Iterator<Item = &Value> {
+    let participants = at(list, "/participants").as_array();
+    let participants = participants.map_or(&[][..], Vec::as_slice).iter();
+    participants.filter(|participant| at(participant, "/identity") == CALLEE)
+}
+
+fn standing(callee: &Value) -> Option<Progress> {
+    match attribute(callee, "sip.callStatus").as_str()? {
+        // "Dialing and waiting to be picked up".
+        "dialing" | "ringing" => Some(Progress::Ringing),
+        // Connected; `automation` while it dials an extension.
+        "active" | "automation" => Some(Progress::Answered),
+        _ => None,
+    }
+}
+
+/// LiveKit, protocol, `DisconnectReason`.
+fn ended(callee: &Value) -> Progress {
+    let said = field(callee, ["disconnect_reason", "disconnectReason"])
+        .as_str()
+        .unwrap_or_default();
+    let ending = match said {
+        // The callee hung up, or the agent did, which closes or deletes the room.
+        "CLIENT_INITIATED" | "ROOM_DELETED" | "ROOM_CLOSED" => Ending::Completed,
+        "PARTICIPANT_REMOVED" => Ending::Cancelled,
+        // "SIP user did not respond."
+        "USER_UNAVAILABLE" => Ending::NoAnswer,
+        // "SIP user rejected the call"; a busy callee too.
+        "USER_REJECTED" => Ending::Rejected,
+        // SIP_TRUNK_FAILURE and faults on the way.
+        _ => Ending::Failed,
+    };
+    Progress::Ended {
+        ending,
+        sip_code: None,
+        said: crate::wire::clean(said),
+    }
+}
+
+#[cfg(test)]
+#[path = "livekit_tests.rs"]
+mod tests;
