@@ -20,6 +20,7 @@ mod ending;
 #[cfg(test)]
 mod fixtures;
 mod jwt;
+mod kind;
 mod laml;
 mod listed;
 mod livekit;
@@ -52,6 +53,7 @@ pub use bandwidth::Bandwidth;
 pub use bland::Bland;
 pub use callback::{Callback, Rejected};
 pub use elevenlabs::ElevenLabs;
+pub use kind::{Kind, build};
 pub use livekit::LiveKit;
 pub use order::{Order, Unfit};
 pub use plivo::Plivo;
