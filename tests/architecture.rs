@@ -48,7 +48,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     ("scheduler", &["client", "bus", "api", "proto", "domain"]),
     ("poller", &["client", "bus", "api", "proto", "domain"]),
-    ("dialer", &["carrier", "bus", "proto", "domain"]),
+    (
+        "dialer",
+        &["carrier", "egress", "vault", "bus", "proto", "domain"],
+    ),
     ("testing-agent", &["sip", "voice", "bus", "proto", "domain"]),
     ("scoring", &["voice", "bus", "store", "proto", "domain"]),
     ("observer", &["bus", "store", "api", "proto", "domain"]),

@@ -52,8 +52,12 @@ pub struct Attempt {
     pub source: String,
     /// SIP Call-ID, or the provider's id of a dial.
     pub sip_call_id: String,
-    /// Final SIP response sent.
+    /// Final SIP response sent; of a dial, the one that its provider tells.
     pub response: Option<u16>,
+    /// How a dialed call ended, as its provider says: `completed`, `busy`, `no_answer`, `rejected`,
+    /// `invalid_number`, `failed`, `never_dialed` or `cancelled`; null until it says so, and for calls that arrived.
+    #[serde(default)]
+    pub ending: Option<String>,
     /// The dialer route.
     pub route: String,
     /// The configured trunk that the call came from; empty if it came from none.

@@ -4,7 +4,7 @@ use async_nats::connection::State;
 use async_nats::jetstream::{self, context::ContextBuilder};
 
 use crate::unusable::Unusable;
-use crate::{Error, Stream};
+use crate::{Error, Stream, hold, pace};
 
 /// Longest wait for the server to store one fact or answer one request.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(5);
@@ -92,6 +92,17 @@ impl Bus {
         };
         for stream in Stream::ALL {
             bus.provide(stream, options.replicas).await?;
+        }
+        for config in [
+            pace::config(options.replicas),
+            hold::config(options.replicas),
+        ] {
+            let name = config.name.clone();
+            let made = bus.jetstream.get_or_create_stream(config).await;
+            made.map_err(|error| Error::Setup {
+                what: format!("stream {name}"),
+                reason: error.to_string(),
+            })?;
         }
         Ok(bus)
     }

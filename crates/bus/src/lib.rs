@@ -1,7 +1,7 @@
 //! The bus: NATS with JetStream, and nothing else speaks to it.
 //!
-//! Purpose: streams, subjects, durable work, observation, claims, leases, the matching request, trace
-//! context, and a supervised `nats-server` for one-machine use.
+//! Purpose: streams, subjects, durable work, observation, claims, leases, shared rates and numbers, questions
+//! to the platforms, trace context, and a supervised `nats-server` for one-machine use.
 //!
 //! Contract:
 //! * Subjects are only built by [`subject`].
@@ -13,12 +13,14 @@
 //!
 //! Refuses: JSON, in-memory doubles, and waiting without a deadline.
 
+mod ask;
 mod backlog;
 mod connection;
 mod consume;
 mod error;
+mod hold;
 mod lease;
-mod matching;
+mod pace;
 mod publish;
 mod server;
 mod streams;
@@ -27,11 +29,12 @@ mod together;
 mod trace;
 mod unusable;
 
+pub use ask::{MatchCall, MatchCalls, Question, Questions};
 pub use connection::{Bus, Options};
 pub use consume::{Delivery, From, Observed, Observer, Watch, Workers, WorkersOptions};
 pub use error::Error;
 pub use lease::{Heard, Heartbeats, Lease, LeaseTimes};
-pub use matching::{MatchCall, MatchCalls};
+pub use pace::Pacer;
 pub use publish::{Claim, Published};
 pub use server::{NatsServer, ServerOptions, find_nats_server};
 pub use streams::Stream;

@@ -7,6 +7,40 @@ use ringdown_proto::v1::{Envelope, envelope::Fact, plan_fact};
 /// Where the testing agent asks which run a call belongs to (request and reply, queue group).
 pub const MATCH: &str = "rd.v1.match";
 
+/// Where a dialer asks for the account that a run is dialed with.
+pub const ACCOUNT: &str = "rd.v1.account";
+
+/// Counters of shared rates.
+pub(crate) const PACES: &str = "rd.v1.pace.>";
+
+/// Books of what is shared in numbers.
+pub(crate) const HOLDS: &str = "rd.v1.hold.*";
+
+/// The counter of one group of moments of a shared rate.
+pub(crate) fn pace(name: &str, group: i64) -> String {
+    format!("rd.v1.pace.{name}.{group}")
+}
+
+/// The book of something that is shared in numbers.
+pub(crate) fn hold(name: &str) -> String {
+    format!("rd.v1.hold.{name}")
+}
+
+/// Any text as one token of a subject.
+pub(crate) fn token(text: &str) -> String {
+    use std::fmt::Write as _;
+    let mut token = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if is_token_byte(byte) && byte != b'-' {
+            token.push(char::from(byte));
+        } else {
+            // Writing to a string cannot fail.
+            let _ = write!(token, "-{byte:02x}");
+        }
+    }
+    token
+}
+
 /// Heartbeats of every instance.
 pub const HEARTBEATS: &str = "rd.v1.beat.*";
 
@@ -115,6 +149,14 @@ mod tests {
             dial(&"t".parse().unwrap(), RunId(3), dial::Stage::Claimed),
             "rd.v1.dial.t.3.claimed"
         );
+    }
+
+    #[test]
+    fn any_name_is_one_token_and_different_names_are_different() {
+        let names = ["", "a.b", "a-b", "a b", "*", ">", "a-2eb", "é"];
+        let tokens: std::collections::BTreeSet<String> = names.map(token).into();
+        assert_eq!(tokens.len(), names.len());
+        assert!(tokens.iter().all(|token| token.bytes().all(is_token_byte)));
     }
 
     #[test]

@@ -8,6 +8,7 @@
 
 pub mod account;
 mod exec;
+mod hosted;
 mod route;
 mod sip;
 mod talk;
@@ -21,6 +22,8 @@ use ringdown_domain::{E164, RunId, Team};
 use tokio_util::sync::CancellationToken;
 
 pub use exec::Exec;
+pub use hosted::{Hosted, InvalidAccount, Limits, Making};
+pub use ringdown_provider::Progress;
 pub use route::{InvalidRoute, RouteSpec, Routes};
 pub use sip::{Placed, SipTrunk, facing, place};
 pub use talk::{TalkError, agent_tone, read_wav};
@@ -36,6 +39,8 @@ pub struct Order {
     pub attempt_id: String,
     /// Caller ID to call from, if the run names one.
     pub from: Option<E164>,
+    /// Every caller ID that the run's agent may call from.
+    pub caller_ids: Vec<E164>,
     /// The number to call.
     pub to: E164,
     /// Time until the dial window closes.
@@ -74,4 +79,22 @@ pub trait Carrier: Send + Sync + 'static {
     /// Places the call, or says why not. `stop` asks to give up: a call that is not placed yet is
     /// not placed any more, and what the carrier started is ended.
     async fn dial(&self, order: &Order, stop: &CancellationToken) -> Dialed;
+
+    /// What its account may do, if it has one that everybody who dials with it shares.
+    fn limits(&self) -> Option<Limits> {
+        None
+    }
+
+    /// How a call that it placed stands now; `None` if that cannot be told.
+    async fn progress(&self, provider_id: &str) -> Option<Progress> {
+        let _ = provider_id;
+        None
+    }
+
+    /// Keeps a call that was placed and is wanted no more from being dialed, as far as it can; false if it cannot
+    /// do that, or it did not work.
+    async fn call_off(&self, provider_id: &str) -> bool {
+        let _ = provider_id;
+        false
+    }
 }

@@ -13,7 +13,10 @@ use ringdown_proto::v1::envelope::Fact;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
+use crate::accounts::{Accounts, Missing, is_account};
 use crate::facts::Job;
+use crate::follow::Follow;
+use crate::lane::{Lane, Lanes};
 use crate::metrics::Metrics;
 use crate::reconcile;
 
@@ -33,6 +36,9 @@ const ROUTE_PATIENCE: u64 = 4;
 pub(crate) struct Context {
     pub(crate) bus: Bus,
     pub(crate) routes: Routes,
+    /// `None`: this dialer has no accounts.
+    pub(crate) accounts: Option<Accounts>,
+    pub(crate) lanes: Lanes,
     pub(crate) metrics: Metrics,
     /// Least time before the window closes that a dial is worth.
     pub(crate) min_ring: Duration,
@@ -44,6 +50,8 @@ pub(crate) enum Finished {
     Done,
     /// The call is up and carried by this process.
     Talking(BoxFuture<'static, ()>),
+    /// A provider has the call: what becomes of it is to be seen.
+    Following(Follow),
     /// Whether something is left to do could not be established: let the transition come again.
     Again,
 }
@@ -60,24 +68,43 @@ pub(crate) async fn run(
         // The agent calls by itself.
         return Finished::Done;
     }
-    if context.routes.get(&job.route).is_none()
-        && let Some(finished) = leave_to_others(context, job, delivered).await
-    {
-        return finished;
-    }
+    let way = match way(context, job).await {
+        Way::Here(carrier) => Ok(carrier),
+        Way::Unusable(reason) => Err(reason),
+        Way::Elsewhere => {
+            if let Some(finished) = leave_to_others(context, job, delivered).await {
+                return finished;
+            }
+            Err(format!(
+                "no dialer has the route {:?}; this one has: {}",
+                job.route,
+                context.routes.names()
+            ))
+        }
+        Way::Unreachable(_) if now() >= job.closes_at => return Finished::Done,
+        Way::Unreachable(error) => {
+            warn!(run = %job.run, %error, "cannot ask for the account of a run, will try again");
+            return Finished::Again;
+        }
+    };
     let claimed = Step::Claimed(Claimed {
         worker: context.bus.producer().to_owned(),
     });
     let claim = job.fact(&context.bus, claimed);
     match establish(context, job, &claim, stop).await {
         Ok(Claim::Won) => {}
-        Ok(Claim::Lost(owner)) => return lost(context, job, &owner, delivered > 1).await,
+        Ok(Claim::Lost(owner)) => {
+            return lost(context, job, &owner, delivered > 1, way.ok()).await;
+        }
         Err(error) => {
             warn!(run = %job.run, %error, "cannot claim a run, will try again");
             return Finished::Again;
         }
     }
-    let (step, rest) = dial(context, job, stop).await;
+    let (step, rest) = match way {
+        Ok(carrier) => dial(context, job, carrier, stop).await,
+        Err(reason) => not_placed(reason),
+    };
     let outcome = match &step {
         Step::Placed(_) => "placed",
         Step::Ambiguous(_) => "ambiguous",
@@ -86,9 +113,16 @@ pub(crate) async fn run(
     context.metrics.attempts.with_label_values(&[outcome]).inc();
     info!(run = %job.run, attempt = %job.attempt_id, outcome, "dialed");
     let mut report = std::pin::pin!(job.report(&context.bus, step));
-    let Some(mut rest) = rest else {
-        report.await;
-        return Finished::Done;
+    let mut rest = match rest {
+        Rest::Nothing => {
+            report.await;
+            return Finished::Done;
+        }
+        Rest::Follow(follow) => {
+            report.await;
+            return Finished::Following(follow);
+        }
+        Rest::Talk(rest) => rest,
     };
     // The call does not wait for the bus: it would be silent, and last longer than it is to.
     tokio::select! {
@@ -98,6 +132,38 @@ pub(crate) async fn run(
             Finished::Done
         }
     }
+}
+
+/// How a run can be dialed from here.
+enum Way {
+    Here(Arc<dyn Carrier>),
+    /// Another dialer may have its route.
+    Elsewhere,
+    /// Nobody can, and why.
+    Unusable(String),
+    /// That could not be found out.
+    Unreachable(Error),
+}
+
+async fn way(context: &Context, job: &Job) -> Way {
+    if let Some(carrier) = context.routes.get(&job.route) {
+        return Way::Here(Arc::clone(carrier));
+    }
+    let Some(accounts) = context.accounts.as_ref().filter(|_| is_account(&job.route)) else {
+        return Way::Elsewhere;
+    };
+    match accounts.get(job).await {
+        Ok(carrier) => Way::Here(carrier),
+        Err(Missing::Unusable(reason)) => Way::Unusable(reason),
+        Err(Missing::Unreachable(error)) => Way::Unreachable(error),
+    }
+}
+
+/// What is left of a dial.
+enum Rest {
+    Nothing,
+    Talk(BoxFuture<'static, ()>),
+    Follow(Follow),
 }
 
 /// Claims, and goes on asking while a dial would still be worth it: a bus that is away for a moment
@@ -144,7 +210,13 @@ async fn leave_to_others(context: &Context, job: &Job, delivered: u64) -> Option
 }
 
 /// Another claim came first. Who made it decides what is left to do.
-async fn lost(context: &Context, job: &Job, owner: &Envelope, again: bool) -> Finished {
+async fn lost(
+    context: &Context,
+    job: &Job,
+    owner: &Envelope,
+    again: bool,
+    carrier: Option<Arc<dyn Carrier>>,
+) -> Finished {
     let ours = matches!(&owner.fact, Some(Fact::Dial(claim)) if claim.attempt_id == job.attempt_id);
     if !ours {
         // The run was announced more than once. The transition it was claimed for brings whoever
@@ -156,7 +228,16 @@ async fn lost(context: &Context, job: &Job, owner: &Envelope, again: bool) -> Fi
         return Finished::Again;
     }
     match reconcile::settle(context, job).await {
-        Ok(()) => Finished::Done,
+        // Whoever placed it follows it no more.
+        Ok(Some(provider_id)) => match carrier.filter(|carrier| carrier.limits().is_some()) {
+            Some(carrier) => Finished::Following(Follow {
+                carrier,
+                provider_id,
+                up: None,
+            }),
+            None => Finished::Done,
+        },
+        Ok(None) => Finished::Done,
         Err(error) => {
             warn!(run = %job.run, %error, "cannot settle a claimed run, will try again");
             Finished::Again
@@ -164,23 +245,17 @@ async fn lost(context: &Context, job: &Job, owner: &Envelope, again: bool) -> Fi
     }
 }
 
-fn not_placed(reason: impl Into<String>) -> (Step, Option<BoxFuture<'static, ()>>) {
+fn not_placed(reason: impl Into<String>) -> (Step, Rest) {
     let reason = reason.into();
-    (Step::NotPlaced(NotPlaced { reason }), None)
+    (Step::NotPlaced(NotPlaced { reason }), Rest::Nothing)
 }
 
 async fn dial(
     context: &Context,
     job: &Job,
+    carrier: Arc<dyn Carrier>,
     stop: &CancellationToken,
-) -> (Step, Option<BoxFuture<'static, ()>>) {
-    let Some(carrier) = context.routes.get(&job.route) else {
-        return not_placed(format!(
-            "no dialer has the route {:?}; this one has: {}",
-            job.route,
-            context.routes.names()
-        ));
-    };
+) -> (Step, Rest) {
     let Ok(to) = job.to.parse::<E164>() else {
         return not_placed(format!("the number {:?} is not E.164", job.to));
     };
@@ -195,6 +270,22 @@ async fn dial(
     let cancelled = subject::run(&job.team, job.run, Status::Cancelled);
     if let Ok(Some(_)) = context.bus.last(&cancelled).await {
         return not_placed("the run was cancelled before it was dialed");
+    }
+    let lane = carrier.limits().map(|limits| context.lanes.of(&limits));
+    // A call that rings when the window is over is worse than none.
+    let latest = job.closes_at.minus(context.min_ring);
+    let mut up = None;
+    if let Some(lane) = &lane {
+        let permitted = async {
+            let up = lane.room(latest).await?;
+            lane.moment(latest).await?;
+            Ok::<_, String>(up)
+        };
+        match stop.run_until_cancelled(permitted).await {
+            Some(Ok(room)) => up = room,
+            Some(Err(reason)) => return not_placed(reason),
+            None => return not_placed("called off while it waited for its turn"),
+        }
     }
     let intended = Step::Intended(Intended { fence: false });
     let intention = job.fact(&context.bus, intended);
@@ -219,27 +310,44 @@ async fn dial(
         run: job.run,
         attempt_id: job.attempt_id.clone(),
         from: job.from.parse().ok(),
+        caller_ids: job.caller_ids(),
         to,
         time_left: now().until(job.closes_at),
         test_profile_json: job.transition.test_profile_json.clone(),
         scenario_name: job.transition.scenario_name.clone(),
         agent_name: job.transition.agent_name.clone(),
     };
-    try_carrier(context, job, carrier, order, stop).await
+    let (step, talk) = try_carrier(context, job, &carrier, lane.as_deref(), order, stop).await;
+    let rest = match (&step, talk) {
+        (_, Some(talk)) => Rest::Talk(talk),
+        (Step::Placed(placed), None) if lane.is_some() => Rest::Follow(Follow {
+            provider_id: placed.provider_id.clone(),
+            carrier,
+            up,
+        }),
+        _ => Rest::Nothing,
+    };
+    (step, rest)
 }
 
 async fn try_carrier(
     context: &Context,
     job: &Job,
     carrier: &Arc<dyn Carrier>,
+    lane: Option<&Lane>,
     mut order: Order,
     stop: &CancellationToken,
 ) -> (Step, Option<BoxFuture<'static, ()>>) {
+    let refused = |reason: String| (Step::NotPlaced(NotPlaced { reason }), None);
+    let latest = job.closes_at.minus(context.min_ring);
     let mut wait = FIRST_WAIT;
     loop {
         let begun = Instant::now();
         order.time_left = now().until(job.closes_at);
         let dialed = carrier.dial(&order, stop).await;
+        if let Some(lane) = lane {
+            lane.answered(failure(&dialed.outcome));
+        }
         let (reason, retry) = match dialed.outcome {
             Outcome::Placed { provider_id } => {
                 let took_ms = i64::try_from(begun.elapsed().as_millis()).unwrap_or(i64::MAX);
@@ -254,25 +362,47 @@ async fn try_carrier(
             }
             Outcome::NotPlaced { reason, retry } => (reason, retry),
         };
-        match retry {
-            Retry::Never => return not_placed(reason),
-            Retry::Later => {}
-            Retry::After(least) => wait = wait.max(least),
-        }
+        let pause = match retry {
+            Retry::Never => return refused(reason),
+            Retry::Later => jittered(wait),
+            Retry::After(least) => jittered(wait).max(least),
+        };
         let left = now().until(job.closes_at);
-        if left < wait + context.min_ring {
-            return not_placed(format!("{reason}; no time is left in the dial window"));
+        if left < pause + context.min_ring {
+            return refused(format!("{reason}; no time is left in the dial window"));
         }
-        info!(run = %job.run, %reason, ?wait, "not placed, will try again");
-        if stop
-            .run_until_cancelled(tokio::time::sleep(wait))
-            .await
-            .is_none()
-        {
-            return not_placed(format!("{reason}; called off before another try"));
+        info!(run = %job.run, %reason, ?pause, "not placed, will try again");
+        let turn = async {
+            tokio::time::sleep(pause).await;
+            match lane {
+                Some(lane) => lane.moment(latest).await,
+                None => Ok(()),
+            }
+        };
+        match stop.run_until_cancelled(turn).await {
+            Some(Ok(())) => {}
+            Some(Err(dropped)) => return refused(format!("{reason}; {dropped}")),
+            None => return refused(format!("{reason}; called off before another try")),
         }
         wait = (wait * 2).min(LONGEST_WAIT);
     }
+}
+
+/// What a provider that works does not answer.
+fn failure(outcome: &Outcome) -> Option<&str> {
+    match outcome {
+        Outcome::Ambiguous { reason }
+        | Outcome::NotPlaced {
+            reason,
+            retry: Retry::Later,
+        } => Some(reason),
+        _ => None,
+    }
+}
+
+/// Between half and the whole of a pause, so that those who were refused together do not come again together.
+fn jittered(pause: Duration) -> Duration {
+    pause.mul_f64(rand::random_range(0.5..=1.0))
 }
 
 fn window_too_short(context: &Context, job: &Job) -> Option<String> {

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use ringdown_bus::Bus;
-use ringdown_domain::{RunId, Team, Timestamp};
+use ringdown_domain::{E164, RunId, Team, Timestamp};
 use ringdown_proto::v1::dial_fact::Step;
 use ringdown_proto::v1::envelope::Fact;
 use ringdown_proto::v1::{DialFact, Envelope, RunTransition};
@@ -46,6 +46,12 @@ impl Job {
         })
     }
 
+    /// Every caller ID that its agent may call from.
+    pub(crate) fn caller_ids(&self) -> Vec<E164> {
+        let ids = self.transition.caller_ids.iter();
+        ids.filter_map(|id| id.parse().ok()).collect()
+    }
+
     /// A fact about dialing this run.
     pub(crate) fn fact(&self, bus: &Bus, step: Step) -> Envelope {
         bus.envelope(
@@ -70,8 +76,16 @@ impl Job {
             Some(Fact::Dial(dial)) => dial.stage().map_or("unknown", |stage| stage.as_str()),
             _ => "unknown",
         };
+        let said = match &fact.fact {
+            // A call is followed by any number of these.
+            Some(Fact::Dial(DialFact {
+                step: Some(Step::Followed(step)),
+                ..
+            })) => format!(":{}", step.state),
+            _ => String::new(),
+        };
         let id = format!(
-            "dial:{}:{}:{}:{stage}",
+            "dial:{}:{}:{}:{stage}{said}",
             self.team, self.run, self.attempt_id
         );
         let mut pause = Duration::from_millis(100);

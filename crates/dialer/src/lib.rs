@@ -13,14 +13,23 @@
 //!    recorded as unknown. Nothing is dialed again. Another transition of a claimed run means that
 //!    the run was announced more than once, and is dropped.
 //!
+//! 6. An account's calls per second and calls at once are shared by every dialer on the bus. Who gets no turn in time says
+//!    that the dial was dropped.
+//! 7. A call that a provider has accepted is followed until it reaches its run: the transition stays unanswered, so that
+//!    another dialer goes on where one stops. What the provider still queues when the window closes is called off.
+//!
 //! Refuses: deciding whether a run passed, and anything about SIP.
 
+mod accounts;
 mod attempt;
 mod error;
 mod facts;
+mod follow;
+mod lane;
 mod metrics;
 mod reconcile;
 mod service;
 
+pub use accounts::{ACCOUNT, AGENT, Access};
 pub use error::Error;
 pub use service::{Dialer, Options};

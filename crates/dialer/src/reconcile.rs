@@ -15,10 +15,14 @@ use tracing::warn;
 use crate::attempt::Context;
 use crate::facts::Job;
 
-/// Settles the attempt, unless it has an outcome. Safe to do twice, and by two at once.
-pub(crate) async fn settle(context: &Context, job: &Job) -> Result<(), Error> {
+/// Settles the attempt, unless it has an outcome. Safe to do twice, and by two at once. Returns the provider's name for
+/// the call if it was placed.
+pub(crate) async fn settle(context: &Context, job: &Job) -> Result<Option<String>, Error> {
+    if let Some(placed) = placed(&context.bus, job).await? {
+        return Ok(Some(placed));
+    }
     if has_outcome(&context.bus, job).await? {
-        return Ok(());
+        return Ok(None);
     }
     let fence = Step::Intended(Intended { fence: true });
     let fence = job.fact(&context.bus, fence);
@@ -29,7 +33,7 @@ pub(crate) async fn settle(context: &Context, job: &Job) -> Result<(), Error> {
     };
     // The claimant may have reported while we looked.
     if has_outcome(&context.bus, job).await? {
-        return Ok(());
+        return placed(&context.bus, job).await;
     }
     warn!(run = %job.run, attempt = %job.attempt_id, outcome, "settled a run whose dialer is gone");
     context
@@ -42,7 +46,7 @@ pub(crate) async fn settle(context: &Context, job: &Job) -> Result<(), Error> {
         reason: reason.to_owned(),
     });
     job.report(&context.bus, settled).await;
-    Ok(())
+    Ok(None)
 }
 
 const NOT_DIALED: (&str, &str) = (
@@ -61,6 +65,21 @@ fn is_fence(intention: &Envelope) -> bool {
         }
         _ => false,
     }
+}
+
+/// The provider's name for the call of this attempt, if it was placed.
+async fn placed(bus: &Bus, job: &Job) -> Result<Option<String>, Error> {
+    let subject = subject::dial(&job.team, job.run, Stage::Placed);
+    let Some(envelope) = bus.last(&subject).await? else {
+        return Ok(None);
+    };
+    Ok(match envelope.fact {
+        Some(Fact::Dial(dial)) if dial.attempt_id == job.attempt_id => match dial.step {
+            Some(Step::Placed(placed)) => Some(placed.provider_id),
+            _ => None,
+        },
+        _ => None,
+    })
 }
 
 /// Whether the books of the run are closed already.

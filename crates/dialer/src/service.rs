@@ -8,14 +8,17 @@ use ringdown_carrier::Routes;
 use ringdown_domain::run::Status;
 use ringdown_domain::{RunId, Team};
 use ringdown_proto::v1::envelope::Fact;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, debug, error, info_span, warn};
 
 use crate::Error;
+use crate::accounts::{Access, Accounts};
 use crate::attempt::{self, Context, Finished};
 use crate::facts::Job;
+use crate::follow::{Ears, Followup};
+use crate::lane::Lanes;
 use crate::metrics::Metrics;
 
 /// A transition that could not be decided comes again after this.
@@ -34,6 +37,8 @@ pub struct Options {
     pub min_ring: Duration,
     /// The ways to dial.
     pub routes: Routes,
+    /// Dials with the accounts of agents and organisations too; `None` leaves those to other dialers.
+    pub accounts: Option<Access>,
 }
 
 /// A running dialer.
@@ -44,7 +49,26 @@ pub struct Dialer {
 }
 
 type Key = (Team, RunId);
-type Live = Arc<Mutex<HashMap<Key, CancellationToken>>>;
+type Live = Arc<Mutex<HashMap<Key, Handle>>>;
+
+/// How a run that is worked on is told of.
+struct Handle {
+    stop: CancellationToken,
+    moved: watch::Sender<Option<Status>>,
+}
+
+/// The states that somebody who dials or follows has to hear of.
+const HEARD: [Status; 6] = [
+    Status::Cancelled,
+    Status::InProgress,
+    Status::Evaluating,
+    Status::Completed,
+    Status::Failed,
+    Status::Timeout,
+];
+
+/// Transitions that may be unanswered at once, over all dialers: those whose call is being placed or followed.
+const UNANSWERED: u32 = 100_000;
 
 impl Dialer {
     /// Joins the dialers on this bus.
@@ -53,43 +77,47 @@ impl Dialer {
     /// [`Error`] if the bus cannot be used.
     pub async fn start(bus: &Bus, options: Options, registry: &Registry) -> Result<Self, Error> {
         let concurrency = options.concurrency.max(1);
-        let (durable, pending, cancelled) = match &options.team {
-            None => (
-                "dialers".to_owned(),
-                subject::runs_entering(Status::Pending),
-                subject::runs_entering(Status::Cancelled),
-            ),
-            Some(team) => (
-                format!("dialers-{team}"),
-                subject::team_runs_entering(team, Status::Pending),
-                subject::team_runs_entering(team, Status::Cancelled),
-            ),
+        let entering = |status| match &options.team {
+            None => subject::runs_entering(status),
+            Some(team) => subject::team_runs_entering(team, status),
+        };
+        let durable = match &options.team {
+            None => "dialers".to_owned(),
+            Some(team) => format!("dialers-{team}"),
         };
         let workers = bus
             .workers(WorkersOptions {
                 stream: Stream::Runs,
                 durable,
-                filter: pending,
+                filter: entering(Status::Pending),
                 ack_wait: options.ack_wait,
-                max_in_flight: 10_000,
+                max_in_flight: UNANSWERED,
                 batch: 1,
             })
             .await?;
-        let cancelled = bus.watch(&cancelled).await?;
+        let mut watches = Vec::with_capacity(HEARD.len());
+        for status in HEARD {
+            watches.push((status, bus.watch(&entering(status)).await?));
+        }
         let (stop, hang_up) = (CancellationToken::new(), CancellationToken::new());
         let service = Service {
             context: Context {
                 bus: bus.clone(),
                 routes: options.routes,
+                accounts: options
+                    .accounts
+                    .map(|access| Accounts::new(bus.clone(), access)),
+                lanes: Lanes::new(bus.clone()),
                 metrics: Metrics::register(registry)?,
                 min_ring: options.min_ring,
             },
             permits: Arc::new(Semaphore::new(concurrency)),
             live: Live::default(),
             hang_up: hang_up.clone(),
+            leaving: stop.clone(),
             progress: options.ack_wait / 3,
         };
-        let task = tokio::spawn(service.run(workers, cancelled, stop.clone()));
+        let task = tokio::spawn(service.run(workers, watches, stop.clone()));
         Ok(Self {
             stop,
             hang_up,
@@ -122,12 +150,21 @@ struct Service {
     permits: Arc<Semaphore>,
     live: Live,
     hang_up: CancellationToken,
+    leaving: CancellationToken,
     progress: Duration,
 }
 
 impl Service {
-    async fn run(self, mut workers: Workers, cancelled: Watch, stop: CancellationToken) {
-        let watching = tokio::spawn(self.clone().call_off(cancelled));
+    async fn run(
+        self,
+        mut workers: Workers,
+        watches: Vec<(Status, Watch)>,
+        stop: CancellationToken,
+    ) {
+        let mut watching = JoinSet::new();
+        for (status, watch) in watches {
+            watching.spawn(self.clone().hear(status, watch));
+        }
         let mut working = JoinSet::new();
         loop {
             while let Some(ended) = working.try_join_next() {
@@ -143,8 +180,7 @@ impl Service {
             let service = self.clone();
             let span = info_span!(parent: &delivery.span, "dial");
             let work = async move {
-                service.take(delivery).await;
-                drop(permit);
+                service.take(delivery, permit).await;
             };
             working.spawn(work.instrument(span));
         }
@@ -153,10 +189,10 @@ impl Service {
         while let Some(ended) = working.join_next().await {
             log_panic(ended);
         }
-        watching.abort();
+        watching.shutdown().await;
     }
 
-    async fn take(&self, delivery: Delivery) {
+    async fn take(&self, delivery: Delivery, permit: OwnedSemaphorePermit) {
         let Some(job) = Job::read(&delivery.envelope) else {
             warn!(event = %delivery.envelope.event_id, "a pending transition has no window");
             answered(delivery.done().await);
@@ -168,9 +204,28 @@ impl Service {
             debug!(run = %job.run, "announced again while it is dialed");
             return;
         };
-        let work = attempt::run(&self.context, &job, delivery.delivered, &live.stop);
+        // On the heap: what waits and follows is small beside what dials.
+        let work = Box::pin(attempt::run(
+            &self.context,
+            &job,
+            delivery.delivered,
+            &live.stop,
+        ));
         let finished = delivery.kept_alive(self.progress, work).await;
         match finished {
+            Finished::Following(follow) => {
+                // The provider carries the call, and looking after it takes next to nothing.
+                drop(permit);
+                let ears = Ears {
+                    moved: live.moved.clone(),
+                    leaving: self.leaving.clone(),
+                };
+                let work = Box::pin(follow.run(&self.context, &job, ears));
+                match delivery.kept_alive(self.progress, work).await {
+                    Followup::Done => answered(delivery.done().await),
+                    Followup::HandedOver => answered(delivery.again_after(Duration::ZERO).await),
+                }
+            }
             Finished::Again => answered(delivery.again_after(AGAIN).await),
             Finished::Done => answered(delivery.done().await),
             // The outcome is reported: whoever gets the transition now will see it.
@@ -189,26 +244,35 @@ impl Service {
         if live.contains_key(&key) {
             return None;
         }
-        live.insert(key.clone(), stop.clone());
+        let (sender, moved) = watch::channel(None);
+        let handle = Handle {
+            stop: stop.clone(),
+            moved: sender,
+        };
+        live.insert(key.clone(), handle);
         self.context.metrics.in_flight.inc();
         Some(OnAir {
             service: self,
             key,
             stop,
+            moved,
         })
     }
 
-    /// Calls off dials whose run was cancelled.
-    async fn call_off(self, mut cancelled: Watch) {
-        while let Some(envelope) = cancelled.next().await {
+    /// Tells whoever works on a run that it has entered `status`; dials of one that was cancelled are called off.
+    async fn hear(self, status: Status, mut watch: Watch) {
+        while let Some(envelope) = watch.next().await {
             let (Ok(team), Some(Fact::Run(transition))) =
                 (envelope.team.parse::<Team>(), &envelope.fact)
             else {
                 continue;
             };
             let live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(stop) = live.get(&(team, transition.run())) {
-                stop.cancel();
+            if let Some(handle) = live.get(&(team, transition.run())) {
+                handle.moved.send_replace(Some(status));
+                if status == Status::Cancelled {
+                    handle.stop.cancel();
+                }
             }
         }
     }
@@ -219,6 +283,7 @@ struct OnAir<'a> {
     service: &'a Service,
     key: Key,
     stop: CancellationToken,
+    moved: watch::Receiver<Option<Status>>,
 }
 
 impl Drop for OnAir<'_> {

@@ -116,17 +116,20 @@ pub enum Stage {
     Ambiguous,
     /// The dialer that owned the run vanished and another one closed its books.
     Settled,
+    /// The provider told how the call that it placed stands.
+    Followed,
 }
 
 impl Stage {
     /// Every stage, for parsing and documentation.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Claimed,
         Self::Intended,
         Self::Placed,
         Self::NotPlaced,
         Self::Ambiguous,
         Self::Settled,
+        Self::Followed,
     ];
 
     /// The text used as a subject token and on the API.
@@ -138,6 +141,7 @@ impl Stage {
             Self::NotPlaced => "not_placed",
             Self::Ambiguous => "ambiguous",
             Self::Settled => "settled",
+            Self::Followed => "followed",
         }
     }
 

@@ -37,6 +37,15 @@ impl Timestamp {
                 .saturating_add(i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)),
         )
     }
+
+    /// `self - duration`, saturating at the beginning of representable time.
+    #[must_use]
+    pub fn minus(self, duration: Duration) -> Self {
+        Self(
+            self.0
+                .saturating_sub(i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)),
+        )
+    }
 }
 
 #[cfg(test)]

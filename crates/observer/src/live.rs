@@ -197,6 +197,9 @@ fn apply_dial(view: &mut RunView, fact: &DialFact, at: Timestamp) -> bool {
         Some(dial_fact::Step::NotPlaced(step)) => step.reason.clone(),
         Some(dial_fact::Step::Ambiguous(step)) => step.reason.clone(),
         Some(dial_fact::Step::Settled(step)) => step.reason.clone(),
+        Some(dial_fact::Step::Followed(step)) if step.state != "ended" => return false,
+        Some(dial_fact::Step::Followed(step)) if step.ending == "completed" => String::new(),
+        Some(dial_fact::Step::Followed(step)) => format!("{} ({})", step.ending, step.said),
         _ => String::new(),
     };
     view.dial = Some(DialView {
@@ -212,6 +215,7 @@ fn stage_rank(stage: dial::Stage) -> u8 {
     match stage {
         dial::Stage::Claimed => 0,
         dial::Stage::Intended => 1,
+        dial::Stage::Followed => 3,
         _ => 2,
     }
 }

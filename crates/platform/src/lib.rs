@@ -9,6 +9,7 @@
 //! Refuses: HTTP (`rest`), audio, SIP and dialing. Those are other roles, heard on the bus.
 
 mod call_note;
+pub mod dialing;
 mod engine;
 mod error;
 mod invariants;

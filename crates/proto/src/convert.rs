@@ -140,6 +140,7 @@ impl DialFact {
             dial_fact::Step::NotPlaced(_) => dial::Stage::NotPlaced,
             dial_fact::Step::Ambiguous(_) => dial::Stage::Ambiguous,
             dial_fact::Step::Settled(_) => dial::Stage::Settled,
+            dial_fact::Step::Followed(_) => dial::Stage::Followed,
         })
     }
 }

@@ -13,6 +13,7 @@ const LONGEST: usize = 4000;
 pub struct Settings {
     fields: Map<String, Value>,
     secrets: BTreeMap<String, Secret>,
+    lenient: bool,
 }
 
 /// A setting that no account has.
@@ -38,7 +39,18 @@ impl InvalidSettings {
 impl Settings {
     /// From open fields and secrets.
     pub fn new(fields: Map<String, Value>, secrets: BTreeMap<String, Secret>) -> Self {
-        Self { fields, secrets }
+        Self {
+            fields,
+            secrets,
+            lenient: false,
+        }
+    }
+
+    /// The same, but what is left over in the end is no mistake.
+    #[must_use]
+    pub fn leniently(mut self) -> Self {
+        self.lenient = true;
+        self
     }
 
     /// A text that may be absent or empty.
@@ -177,6 +189,7 @@ impl Settings {
             .next();
         match left {
             None => Ok(()),
+            Some(_) if self.lenient => Ok(()),
             Some(field) => Err(InvalidSettings::new(
                 field,
                 "this provider has no such setting",

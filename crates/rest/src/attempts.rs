@@ -40,6 +40,7 @@ pub(crate) fn show(attempt: Attempt) -> wire::Attempt {
         source: row.source,
         sip_call_id: row.sip_call_id,
         response: row.response,
+        ending: row.ending.map(|ending| ending.to_string()),
         route: row.route,
         trunk: presented.trunk,
         from_header: presented.header.map(|header| header.to_string()),

@@ -152,6 +152,8 @@ pub(crate) fn dial_trouble(view: &RunView) -> Option<String> {
         Stage::NotPlaced => Some(format!("no call was placed: {}", dial.detail)),
         Stage::Ambiguous => Some(format!("maybe no call was placed: {}", dial.detail)),
         Stage::Settled => Some(format!("the dialer vanished: {}", dial.detail)),
+        Stage::Followed => (!dial.detail.is_empty())
+            .then(|| format!("the provider says of its call: {}", dial.detail)),
         Stage::Claimed | Stage::Intended | Stage::Placed => None,
     }
 }

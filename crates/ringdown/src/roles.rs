@@ -276,6 +276,10 @@ async fn dialer(config: &Config, running: &Running) -> Result<Dialer, Failure> {
         ack_wait: Duration::from_secs(10),
         min_ring: Duration::from_millis(500),
         routes,
+        accounts: Some(ringdown_dialer::Access {
+            keys: Arc::new(config.keyring().map_err(Failure::unavailable)?),
+            client: ringdown_egress::Client::new(config.egress_policy()),
+        }),
     };
     Dialer::start(&running.bus, options, &running.registry)
         .await

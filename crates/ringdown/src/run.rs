@@ -115,6 +115,7 @@ async fn with_bus(
         ack_wait: Duration::from_secs(10),
         min_ring: Duration::from_secs(2),
         routes,
+        accounts: None,
     };
     let dialer = Dialer::start(bus, options, &registry)
         .await

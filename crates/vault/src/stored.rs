@@ -24,7 +24,11 @@ impl Keyring {
     pub fn open_stored(&self, org: i64, name: &str, sealed: &str) -> Result<Secret, Error> {
         let sealed: Sealed = sealed.parse()?;
         let org = org.to_string();
-        self.open(Context(&[&org, name]), &sealed)
+        // Credentials of agents were bound to one word more at first, and so could not be sealed again.
+        self.open(Context(&[&org, name]), &sealed).or_else(|error| {
+            self.open(Context(&["agent", &org, name]), &sealed)
+                .map_err(|_| error)
+        })
     }
 
     /// Seals what is stored with the current key; `None` if it is already.
@@ -58,6 +62,14 @@ mod tests {
         assert!(keys.open_stored(11, "token", &sealed).is_err());
         assert!(keys.open_stored(1, "other", &sealed).is_err());
         assert!(keys.open_stored(1, "token", "nonsense").is_err());
+        let older = Context(&["agent", "1", "token"]);
+        let older = keys.seal(older, &Secret::new("s")).unwrap();
+        assert_eq!(
+            keys.open_stored(1, "token", older.as_str())
+                .unwrap()
+                .expose(),
+            "s"
+        );
     }
 
     #[test]

@@ -23,6 +23,7 @@ pub(crate) fn order() -> Order {
         run: RunId(7),
         attempt_id: "attempt-7".to_owned(),
         from: Some("+15550100002".parse().unwrap()),
+        caller_ids: vec![],
         to: "+15550100001".parse().unwrap(),
         time_left: Duration::from_secs(60),
         test_profile_json: String::new(),

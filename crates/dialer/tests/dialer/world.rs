@@ -217,6 +217,7 @@ pub(crate) fn options(routes: Routes) -> Options {
         ack_wait: ACK_WAIT,
         min_ring: Duration::from_millis(500),
         routes,
+        accounts: None,
     }
 }
 

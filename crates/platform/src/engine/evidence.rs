@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use ringdown_domain::E164;
 use ringdown_domain::attempt::Verdict;
-use ringdown_domain::dial::Stage;
+use ringdown_domain::dial::{Ending, Stage};
 use ringdown_store::{Attempt, AttemptKind, Run};
 
 /// Kinds of refused calls that are told apart in one message; the ledger has all of them.
@@ -112,7 +113,7 @@ fn dialed(attempts: &[Attempt]) -> Option<String> {
         .find(|attempt| attempt.row.kind == AttemptKind::Dial)?;
     let why = &dial.row.explanation;
     Some(match Stage::parse(&dial.row.verdict)? {
-        Stage::Placed => format!("the dialer placed a call ({why}), but it did not arrive here"),
+        Stage::Placed | Stage::Followed => placed(dial, attempts),
         Stage::NotPlaced => format!("the dialer could not place the call: {why}"),
         Stage::Ambiguous | Stage::Settled => {
             format!("it is unknown whether the dialer placed a call: {why}")
@@ -124,10 +125,37 @@ fn dialed(attempts: &[Attempt]) -> Option<String> {
     })
 }
 
+/// A call that was placed and did not reach its run. The provider hears a refusal as a busy line or the like: where a call
+/// was refused here, both are the same event.
+fn placed(dial: &Attempt, attempts: &[Attempt]) -> String {
+    let why = &dial.row.explanation;
+    let unheard = matches!(
+        dial.row.ending,
+        Some(Ending::Busy | Ending::NoAnswer | Ending::Rejected | Ending::Failed)
+    );
+    let refused = attempts
+        .iter()
+        .find(|attempt| attempt.verdict() == Some(Verdict::CallerIdMismatch));
+    match (unheard, refused) {
+        (true, Some(refused)) => {
+            let from = refused
+                .row
+                .from
+                .as_ref()
+                .map_or(refused.row.from_raw.as_str(), E164::as_str);
+            format!(
+                "that is the call the dialer placed ({why}): it came from {from}, a caller ID that the agent is not known \
+                 by, and was refused for that; the number was not busy"
+            )
+        }
+        _ => format!("the dialer placed a call ({why}), but it did not arrive here"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use ringdown_domain::run::State;
-    use ringdown_domain::{E164, RunId, Timestamp};
+    use ringdown_domain::{RunId, Timestamp};
     use ringdown_store::{NewAttempt, Script};
 
     use super::*;
@@ -200,6 +228,7 @@ mod tests {
                 source: "192.0.2.1:5060".to_owned(),
                 sip_call_id: String::new(),
                 response: None,
+                ending: None,
                 explanation: "the carrier refused".to_owned(),
                 route: String::new(),
                 presented: ringdown_domain::Presented::default(),

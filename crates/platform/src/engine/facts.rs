@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use ringdown_bus::{Delivery, Stream, Workers, WorkersOptions, now, subject};
 use ringdown_domain::call::EndedReason;
+use ringdown_domain::dial::{Ending, Stage};
 use ringdown_domain::run::Event;
 use ringdown_domain::{E164, Presented, RunId};
 use ringdown_proto::v1::envelope::Fact;
@@ -242,6 +243,21 @@ async fn score(engine: &Engine, run: &Run, fact: ScoreFact) -> Result<Applied, E
     event(engine, run, scored, patch).await
 }
 
+/// What a provider said of the end of a call, for people.
+fn ended(step: &dial_fact::Followed, ending: Ending, sip_code: Option<u16>) -> String {
+    let mut sentence = format!(
+        "placed as {}; the provider says: {ending}",
+        step.provider_id
+    );
+    if let Some(code) = sip_code {
+        sentence.push_str(&format!(", SIP {code}"));
+    }
+    if !step.said.is_empty() {
+        sentence.push_str(&format!(" ({})", step.said));
+    }
+    sentence
+}
+
 async fn dial(
     engine: &Engine,
     run: &Run,
@@ -253,6 +269,7 @@ async fn dial(
     };
     let mut provider_id = String::new();
     let mut refused = None;
+    let (mut ending, mut sip_code) = (None, None);
     let explanation = match fact.step {
         Some(dial_fact::Step::Claimed(step)) => format!("claimed by {}", step.worker),
         Some(dial_fact::Step::Intended(step)) if step.fence => {
@@ -274,14 +291,32 @@ async fn dial(
             }
             step.reason
         }
+        // What it says before the end is of the moment only.
+        Some(dial_fact::Step::Followed(step)) => {
+            let Some(said) = Ending::parse(&step.ending) else {
+                return Ok(Applied::Done);
+            };
+            sip_code = u16::try_from(step.sip_code).ok().filter(|code| *code > 0);
+            if said == Ending::NeverDialed {
+                refused = Some(format!("its provider never dialed: {}", step.said));
+            }
+            ending = Some(said);
+            provider_id.clone_from(&step.provider_id);
+            ended(&step, said, sip_code)
+        }
         None => String::new(),
     };
     let explanation = clip(&explanation, SENTENCE);
+    // A provider that tells of a call has placed it.
+    let verdict = match stage {
+        Stage::Followed => Stage::Placed,
+        stage => stage,
+    };
     let row = NewAttempt {
         attempt_id: fact.attempt_id,
         kind: AttemptKind::Dial,
         at: envelope.at(),
-        verdict: stage.to_string(),
+        verdict: verdict.to_string(),
         org: Some(run.org),
         run: Some(run.id),
         nearest: false,
@@ -291,7 +326,8 @@ async fn dial(
         to_raw: fact.to,
         source: envelope.producer.clone(),
         sip_call_id: provider_id,
-        response: None,
+        response: sip_code,
+        ending,
         explanation,
         route: fact.route,
         presented: Presented::default(),

@@ -163,6 +163,7 @@ async fn record(
         source: request.source.clone(),
         sip_call_id: request.sip_call_id.clone(),
         response: sip_status,
+        ending: None,
         explanation: explanation.to_owned(),
         route: String::new(),
         presented: call.presented,

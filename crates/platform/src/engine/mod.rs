@@ -1,5 +1,6 @@
 //! What keeps runs moving: admission, the outbox relay, deadlines, leases, matching and facts.
 
+mod accounts;
 mod admission;
 mod clip;
 mod cron;
@@ -130,11 +131,13 @@ impl Engine {
     /// survived.
     pub async fn run(&self, stop: CancellationToken) -> Result<(), Error> {
         let matching = matching::Service::start(self).await?;
+        let accounts = accounts::Service::start(self).await?;
         let facts = facts::Service::start(self).await?;
         let leases = leases::Service::start(self).await?;
         let deadlines = deadlines::Service::new(self);
         let mut parts = JoinSet::new();
         parts.spawn(matching.run(self.clone(), stop.clone()));
+        parts.spawn(accounts.run(self.clone(), stop.clone()));
         parts.spawn(facts.run(self.clone(), stop.clone()));
         parts.spawn(relay::run(self.clone(), stop.clone()));
         parts.spawn(deadlines.run(stop.clone()));

@@ -120,7 +120,7 @@ impl Engine {
             priority: request.priority,
             settings: request.settings(),
             caller_ids,
-            dial_route: agent.dial_route.clone(),
+            dial_route: crate::dialing::route(agent),
             gated: is_gated(&project),
             cron_job: None,
             idempotency: None,

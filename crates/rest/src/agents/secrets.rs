@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use ringdown_domain::{AgentId, OrganisationId};
 use ringdown_store::{Agent, Scope, SecretChange, SecretOwner};
-use ringdown_vault::{Context, Sealed, Secret};
+use ringdown_vault::Secret;
 use serde_json::{Map, Value};
 
 use crate::State;
@@ -221,9 +221,7 @@ pub(crate) async fn revealed(state: &State, agent: &Agent, name: &str) -> Answer
         return Ok(None);
     };
     let failed = |error: ringdown_vault::Error| Failure::internal(&error.to_string());
-    let sealed: Sealed = stored.parse().map_err(failed)?;
-    let org = agent.org.to_string();
-    let opened = state.keyring.open(Context(&["agent", &org, name]), &sealed);
+    let opened = state.keyring.open_stored(agent.org.0, name, &stored);
     Ok(Some(opened.map_err(failed)?))
 }
 
@@ -233,16 +231,11 @@ pub(super) fn seal(
     org: OrganisationId,
     changes: Vec<Change>,
 ) -> Answer<Vec<SecretChange>> {
-    let org = org.to_string();
     changes
         .into_iter()
         .map(|(name, secret)| {
             let sealed = secret
-                .map(|secret| {
-                    state
-                        .keyring
-                        .seal(Context(&["agent", &org, &name]), &secret)
-                })
+                .map(|secret| state.keyring.seal_stored(org.0, &name, &secret))
                 .transpose()
                 .map_err(|error| match error {
                     ringdown_vault::Error::TooLong(_) => {
@@ -250,10 +243,7 @@ pub(super) fn seal(
                     }
                     error => Failure::internal(&error.to_string()),
                 })?;
-            Ok(SecretChange {
-                sealed: sealed.map(|sealed| sealed.as_str().to_owned()),
-                name,
-            })
+            Ok(SecretChange { sealed, name })
         })
         .collect()
 }

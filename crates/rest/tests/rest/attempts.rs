@@ -126,6 +126,7 @@ fn dialed(run: i64, number: u32, world: &World) -> NewAttempt {
         source: String::new(),
         sip_call_id: String::new(),
         response: None,
+        ending: None,
         explanation: "busy".to_owned(),
         route: "route".to_owned(),
         presented: ringdown_domain::Presented::default(),

@@ -1,6 +1,7 @@
 use std::collections::HashSet;
 
 use async_trait::async_trait;
+use ringdown_domain::dial::Ending;
 use ringdown_domain::{CallerHeader, Presented, RunId, Timestamp};
 use serde_json::{Value, json};
 
@@ -38,6 +39,9 @@ fn attempt(row: &Row) -> Result<Attempt> {
             source: row.get("source")?,
             sip_call_id: row.get("sip_call_id")?,
             response: response.and_then(|status| u16::try_from(status).ok()),
+            ending: row
+                .get::<Option<String>>("ending")?
+                .and_then(|ending| Ending::parse(&ending)),
             explanation: row.get("explanation")?,
             route: row.get("route")?,
             presented: Presented {
@@ -78,6 +82,7 @@ const COLUMNS: &[(&str, &str)] = &[
     ("source", "text"),
     ("sip_call_id", "text"),
     ("response", "bigint"),
+    ("ending", "text"),
     ("explanation", "text"),
     ("route", "text"),
     ("trunk", "text"),
@@ -101,6 +106,7 @@ fn record(row: &NewAttempt) -> Result<Value> {
         "source": storable(&row.source),
         "sip_call_id": storable(&row.sip_call_id),
         "response": row.response,
+        "ending": row.ending.map(Ending::as_str),
         "explanation": storable(&row.explanation),
         "route": storable(&row.route),
         "trunk": storable(&row.presented.trunk),
@@ -153,8 +159,10 @@ async fn write(on: &mut Session, records: Vec<Value>) -> Result<()> {
         .push(concat!(
             " WHERE true ON CONFLICT (kind, attempt_id) DO UPDATE SET verdict = excluded.verdict, \
              run_id = excluded.run_id, nearest = excluded.nearest, response = excluded.response, \
+             ending = coalesce(excluded.ending, attempts.ending), \
              sip_call_id = excluded.sip_call_id, explanation = excluded.explanation \
-             WHERE attempts.kind = 'invite' OR ",
+             WHERE attempts.kind = 'invite' \
+             OR (excluded.ending IS NOT NULL AND attempts.ending IS NULL) OR ",
             stage!("excluded.verdict"),
             " > ",
             stage!("attempts.verdict"),

@@ -6,7 +6,7 @@ use crate::sql::{Session, sql};
 use crate::{Error, Result};
 
 /// The version of the schema that rows belong to. A backup is restored by a program with the same one.
-pub const SCHEMA: u32 = 6;
+pub const SCHEMA: u32 = 7;
 
 /// Rows of one portion.
 const PORTION: i64 = 1000;

@@ -1,4 +1,5 @@
 use ringdown_domain::attempt::Verdict;
+use ringdown_domain::dial::Ending;
 use ringdown_domain::{E164, HolderId, OrganisationId, Presented, RunId, Timestamp};
 
 /// How a call arrived, for the ledger.
@@ -73,8 +74,10 @@ pub struct NewAttempt {
     pub source: String,
     /// SIP Call-ID, or the provider's id of a dial.
     pub sip_call_id: String,
-    /// Final SIP response sent; 200 for a matched call; `None` for no response, and for dials.
+    /// Final SIP response sent; 200 for a matched call; `None` for no response. For dials the one that the provider tells.
     pub response: Option<u16>,
+    /// How a dialed call ended, as its provider says; `None` for calls that arrived.
+    pub ending: Option<Ending>,
     /// One sentence for a person.
     pub explanation: String,
     /// The dialer route, for dials.

@@ -20,6 +20,7 @@ fn attempt(id: &str, kind: AttemptKind, verdict: &str) -> NewAttempt {
         source: "192.0.2.7:5060".to_owned(),
         sip_call_id: "abc".to_owned(),
         response: Some(486),
+        ending: None,
         explanation: "busy".to_owned(),
         route: "route".to_owned(),
         presented: Presented::default(),

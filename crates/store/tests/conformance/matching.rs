@@ -69,6 +69,7 @@ fn refused(name: &str) -> NewAttempt {
         source: "192.0.2.1:5060".to_owned(),
         sip_call_id: String::new(),
         response: Some(503),
+        ending: None,
         explanation: "refused".to_owned(),
         route: String::new(),
         presented: Presented::default(),

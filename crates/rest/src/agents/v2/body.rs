@@ -1,5 +1,6 @@
 //! Turns bodies of version 2 into those of version 1.
 
+use ringdown_platform::dialing::{data_name, key_name};
 use ringdown_store::Agent;
 use serde_json::{Map, Value};
 
@@ -96,24 +97,6 @@ const REDACTABLE: &[&str] = &[
     "driver_license",
     "numerical_pii",
 ];
-
-/// Where version 1 keeps what else a provider wants.
-pub(super) fn data_name(provider: &str) -> String {
-    match provider {
-        "" | "custom" => "custom_provider_data".to_owned(),
-        provider => format!("{provider}_data"),
-    }
-}
-
-/// Where version 1 keeps the key of a provider.
-pub(super) fn key_name(provider: &str) -> String {
-    match provider {
-        "" | "custom" | "cisco" => "custom_provider_api_key".to_owned(),
-        "koreai" | "genesys" => format!("{provider}_client_secret"),
-        "amazon_connect" => "amazon_connect_security_token".to_owned(),
-        provider => format!("{provider}_api_key"),
-    }
-}
 
 /// Moves members to the names of version 1. `whole`: absent ones are as if they were null.
 fn moved(

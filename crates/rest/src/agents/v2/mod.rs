@@ -9,10 +9,11 @@ use axum::http::StatusCode;
 use ringdown_api as wire;
 use ringdown_bus::now;
 use ringdown_domain::AgentId;
+use ringdown_platform::dialing::{data_name, key_name};
 use ringdown_store::Agent;
 use serde_json::{Map, Value, json};
 
-use self::body::{CHATS, data_name, key_name, renamed, translate};
+use self::body::{CHATS, renamed, translate};
 use super::fields::{KNOWN, apply};
 use super::secrets::MASKED;
 use super::shape::Beside;

@@ -308,6 +308,7 @@ fn ledger_row(
         source: arrival.source,
         sip_call_id: arrival.sip_call_id,
         response,
+        ending: None,
         explanation: judgement.explanation.clone(),
         route: String::new(),
         presented: call.presented.clone(),

@@ -1,0 +1,316 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use async_trait::async_trait;
+use ringdown_domain::dial::{Outcome, Retry};
+use ringdown_domain::{E164, Timestamp};
+use ringdown_egress::{Client, Request};
+use ringdown_provider::{Found, Habits, Kind, Order as Asked, Progress, Provider, Settings};
+use ringdown_vault::Secret;
+use serde_json::{Map, Value};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info};
+use url::Url;
+
+use crate::{Carrier, Dialed, Order};
+
+/// Longest wait for the answer to a request that places a call.
+const ANSWER: Duration = Duration::from_secs(30);
+
+/// Longest wait for an answer that changes nothing.
+const LOOK: Duration = Duration::from_secs(10);
+
+/// First and longest pause before it is looked again for a call whose answer got lost: lists lag behind.
+const FIRST_LOOK: Duration = Duration::from_secs(1);
+const LONGEST_LOOK: Duration = Duration::from_secs(8);
+
+/// A request that can be repeated without a second call is repeated after this long without an answer.
+const REPEAT: Duration = Duration::from_millis(500);
+
+/// Largest answer that is read. Lists of calls are the longest.
+const LARGEST_ANSWER: usize = 1024 * 1024;
+
+/// What an account may do.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Limits {
+    /// The account, the same for all who share its limits; without a secret.
+    pub account: String,
+    /// Calls that may be started each second.
+    pub calls_per_second: f64,
+    /// Calls that may be up at once; `None`: as many as there are.
+    pub concurrent_calls: Option<u32>,
+}
+
+/// What an account is made of.
+pub struct Making {
+    /// The provider's name, such as `twilio`.
+    pub provider: String,
+    /// Its open settings.
+    pub settings: Map<String, Value>,
+    /// Its secrets by name.
+    pub secrets: BTreeMap<String, Secret>,
+    /// Whether settings and secrets that this provider does not have are left out instead of refused: an agent's
+    /// fields serve other purposes too.
+    pub lenient: bool,
+    /// Instead of the provider's documented pace.
+    pub calls_per_second: Option<f64>,
+    /// Instead of the provider's documented limit.
+    pub concurrent_calls: Option<u32>,
+    /// Where the provider may report to.
+    pub callback: Option<Url>,
+}
+
+/// Why there is no such account.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidAccount {
+    /// No such provider.
+    #[error("{0:?} is no provider that calls can be placed with; there are: {1}")]
+    Provider(String, String),
+    /// A setting is wrong.
+    #[error("the settings for {0} do not fit: {1}")]
+    Settings(&'static str, ringdown_provider::InvalidSettings),
+}
+
+/// A service that places calls, reached over HTTP.
+pub struct Hosted {
+    provider: Arc<dyn Provider>,
+    client: Client,
+    limits: Limits,
+    callback: Option<Url>,
+}
+
+impl Hosted {
+    /// An account at a provider.
+    ///
+    /// # Errors
+    /// [`InvalidAccount`] says which setting to change.
+    pub fn new(making: Making, client: Client) -> Result<Self, InvalidAccount> {
+        let kind = Kind::parse(&making.provider).ok_or_else(|| {
+            let names: Vec<&str> = Kind::ALL.iter().map(|kind| kind.as_str()).collect();
+            InvalidAccount::Provider(making.provider.clone(), names.join(", "))
+        })?;
+        let mut settings = Settings::new(making.settings, making.secrets);
+        if making.lenient {
+            settings = settings.leniently();
+        }
+        let provider = ringdown_provider::build(kind, settings)
+            .map_err(|error| InvalidAccount::Settings(kind.as_str(), error))?;
+        let Habits {
+            calls_per_second,
+            concurrent_calls,
+            ..
+        } = provider.habits();
+        let limits = Limits {
+            account: provider.account(),
+            calls_per_second: making.calls_per_second.unwrap_or(calls_per_second),
+            concurrent_calls: making.concurrent_calls.or(concurrent_calls),
+        };
+        Ok(Self {
+            provider,
+            client,
+            limits,
+            callback: making.callback,
+        })
+    }
+
+    fn asked(&self, order: &Order) -> Asked {
+        let variables = variables(&order.test_profile_json);
+        let sip_headers = variables
+            .iter()
+            .filter(|(name, _)| name.get(..2).is_some_and(|x| x.eq_ignore_ascii_case("x-")))
+            .filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())))
+            .collect();
+        Asked {
+            team: order.team.clone(),
+            run: order.run,
+            attempt_id: order.attempt_id.clone(),
+            from: order.from.clone(),
+            to: order.to.clone(),
+            ring: order.time_left,
+            closes_at: now().plus(order.time_left),
+            variables,
+            sip_headers,
+            callback: self.callback.clone(),
+        }
+    }
+
+    /// The number that the account calls from has to be one of the agent's: any other is refused on arrival.
+    fn stranger(&self, order: &Order) -> Option<String> {
+        let from = self.provider.caller_id()?;
+        if order.caller_ids.is_empty() || order.caller_ids.contains(from) {
+            return None;
+        }
+        let known: Vec<&str> = order.caller_ids.iter().map(E164::as_str).collect();
+        Some(format!(
+            "{} calls from {from}, but the agent is known by {}: the call would be refused; \
+             change the account's number or the agent's",
+            self.provider.name(),
+            known.join(" or ")
+        ))
+    }
+
+    /// Sends the request, and again where that is safe, until there is an answer.
+    async fn place(&self, asked: &Asked, request: Request) -> Outcome {
+        let begun = Instant::now();
+        let mut pause = REPEAT;
+        loop {
+            let doubt = match self.client.send(request.clone()).await {
+                Ok(answer) => match self.provider.outcome(asked, &answer) {
+                    Outcome::Ambiguous { reason } => reason,
+                    clear => return clear,
+                },
+                Err(error) if error.may_have_been_sent() => error.to_string(),
+                Err(error) => {
+                    return Outcome::NotPlaced {
+                        reason: error.to_string(),
+                        retry: Retry::Later,
+                    };
+                }
+            };
+            let repeatable = self.provider.habits().repeatable_for;
+            let again =
+                repeatable.is_some_and(|within| begun.elapsed() + pause < within.min(asked.ring));
+            if !again {
+                return Outcome::Ambiguous { reason: doubt };
+            }
+            info!(run = %asked.run, doubt, "asking again with the same key");
+            tokio::time::sleep(pause).await;
+            pause *= 2;
+        }
+    }
+
+    /// Looks among the provider's calls for one whose answer got lost, until the window closes.
+    async fn look_for(
+        &self,
+        asked: &Asked,
+        asked_at: Timestamp,
+        doubt: String,
+        stop: &CancellationToken,
+    ) -> Outcome {
+        let ambiguous = |what: &str| Outcome::Ambiguous {
+            reason: format!("{doubt}; {what}"),
+        };
+        let mut pause = FIRST_LOOK;
+        let mut looks = 0u32;
+        loop {
+            if now().until(asked.closes_at) < pause {
+                return ambiguous(&format!(
+                    "it was not among the provider's calls in {looks} looks; it is not dialed again"
+                ));
+            }
+            if stop
+                .run_until_cancelled(tokio::time::sleep(pause))
+                .await
+                .is_none()
+            {
+                return ambiguous("called off while it was looked for");
+            }
+            pause = (pause * 2).min(LONGEST_LOOK);
+            looks += 1;
+            let Some(mut look) = self.provider.look_up(asked, asked_at) else {
+                return Outcome::Ambiguous { reason: doubt };
+            };
+            look.timeout = LOOK;
+            look.max_response_bytes = LARGEST_ANSWER;
+            let answer = match self.client.send(look).await {
+                Ok(answer) => answer,
+                Err(error) => {
+                    debug!(run = %asked.run, %error, "cannot look for a call");
+                    continue;
+                }
+            };
+            match self.provider.found(asked, asked_at, &answer) {
+                Found::Call { provider_id } => return Outcome::Placed { provider_id },
+                Found::Several => {
+                    return ambiguous("several of the provider's calls could be it");
+                }
+                Found::Nothing => {}
+                Found::Unreadable(why) => debug!(run = %asked.run, why, "a list of calls"),
+            }
+        }
+    }
+}
+
+/// `main_agent_variables` of a test profile, which is JSON or empty.
+fn variables(profile: &str) -> Map<String, Value> {
+    let profile: Value = serde_json::from_str(profile).unwrap_or(Value::Null);
+    let information = profile.get("information").unwrap_or(&profile);
+    match information.get("main_agent_variables") {
+        Some(Value::Object(variables)) => variables.clone(),
+        _ => Map::new(),
+    }
+}
+
+fn now() -> Timestamp {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    Timestamp::from_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+}
+
+#[async_trait]
+impl Carrier for Hosted {
+    fn describe(&self) -> String {
+        self.limits.account.clone()
+    }
+
+    async fn dial(&self, order: &Order, stop: &CancellationToken) -> Dialed {
+        let refused = |reason: String| {
+            Dialed::only(Outcome::NotPlaced {
+                reason,
+                retry: Retry::Never,
+            })
+        };
+        if let Some(reason) = self.stranger(order) {
+            return refused(reason);
+        }
+        let asked = self.asked(order);
+        let mut request = match self.provider.request(&asked) {
+            Ok(request) => request,
+            Err(unfit) => return refused(unfit.to_string()),
+        };
+        request.timeout = request.timeout.min(ANSWER);
+        let asked_at = now();
+        // Once it is on its way, giving up would only leave a doubt.
+        let outcome = self.place(&asked, request).await;
+        let outcome = match outcome {
+            Outcome::Ambiguous { reason } if self.provider.habits().looks_up => {
+                self.look_for(&asked, asked_at, reason, stop).await
+            }
+            outcome => outcome,
+        };
+        Dialed::only(outcome)
+    }
+
+    fn limits(&self) -> Option<Limits> {
+        Some(self.limits.clone())
+    }
+
+    async fn progress(&self, provider_id: &str) -> Option<Progress> {
+        let mut request = self.provider.status(provider_id)?;
+        request.timeout = LOOK;
+        request.max_response_bytes = LARGEST_ANSWER;
+        match self.client.send(request).await {
+            Ok(answer) => self.provider.progress(&answer),
+            Err(error) => {
+                debug!(provider_id, %error, "cannot ask how a call stands");
+                None
+            }
+        }
+    }
+
+    async fn call_off(&self, provider_id: &str) -> bool {
+        let Some(mut request) = self.provider.cancel(provider_id) else {
+            return false;
+        };
+        request.timeout = LOOK;
+        match self.client.send(request).await {
+            Ok(answer) => answer.status.is_success(),
+            Err(error) => {
+                debug!(provider_id, %error, "cannot call a call off");
+                false
+            }
+        }
+    }
+}
