@@ -237,6 +237,20 @@ mod tests {
     }
 
     #[test]
+    fn a_busy_line_and_a_refused_call_are_one_finding() {
+        let mut dial = attempt(AttemptKind::Dial, "placed", 2, 1);
+        dial.row.ending = Some(Ending::Busy);
+        dial.row.explanation = "placed as CA1; the provider says: busy, SIP 486".to_owned();
+        let refused = attempt(AttemptKind::Invite, "caller_id_mismatch", 9, 1);
+        let both = explain(&run(), &[refused, dial.clone()]);
+        assert!(both.contains("that is the call the dialer placed"), "{both}");
+        assert!(both.contains("the number was not busy"), "{both}");
+        let alone = explain(&run(), &[dial]);
+        assert!(alone.contains("but it did not arrive here"), "{alone}");
+        assert!(alone.contains("busy, SIP 486"), "{alone}");
+    }
+
+    #[test]
     fn calls_with_the_same_fault_are_counted_together() {
         let calls = [
             attempt(AttemptKind::Invite, "too_early", 2, 1),

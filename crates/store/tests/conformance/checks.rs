@@ -92,6 +92,7 @@ macro_rules! every_check {
             retention::batches_expire_as_their_projects_say,
             retention::old_attempts_and_audit_rows_are_deleted_in_portions,
             ledger::an_attempt_written_twice_is_one_row,
+            ledger::how_a_dialed_call_ended_is_kept,
             ledger::how_a_call_was_presented_is_kept,
             ledger::attempts_are_filtered,
             ledger::evidence_is_what_concerns_the_run,

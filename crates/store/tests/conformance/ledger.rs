@@ -1,3 +1,4 @@
+use ringdown_domain::dial::Ending;
 use ringdown_domain::attempt::Verdict;
 use ringdown_domain::{CallerHeader, CallerValue, OrganisationId, Presented, RunId};
 use ringdown_store::{AttemptFilter, AttemptKind, NewAttempt};
@@ -60,6 +61,35 @@ pub async fn an_attempt_written_twice_is_one_row(db: Db) {
 }
 
 /// The trunk, the header that counted and all that was said about the caller are kept as they were.
+/// What the provider says of a call's end is kept, in whatever order it comes.
+pub async fn how_a_dialed_call_ended_is_kept(db: Db) {
+    let team = team(&db, "team").await;
+    let org = team.org.id;
+    let run = team.pending(at(0)).await.id;
+    let placed = |name: &str| {
+        let mut row = owned(attempt(name, AttemptKind::Dial, "placed"), org, Some(run));
+        row.response = None;
+        row.explanation = "placed".to_owned();
+        row
+    };
+    let ended = |name: &str| {
+        let mut row = placed(name);
+        row.ending = Some(Ending::Busy);
+        row.response = Some(486);
+        row.explanation = "busy".to_owned();
+        row
+    };
+    for row in [placed("a"), ended("a"), ended("b"), placed("b"), ended("b")] {
+        db.record_attempt(row).await.unwrap();
+    }
+    let rows = db.attempts(org.into(), AttemptFilter::default(), PAGE).await;
+    for row in rows.unwrap().rows {
+        let row = row.row;
+        let told = (row.ending, row.response, row.explanation.as_str());
+        assert_eq!(told, (Some(Ending::Busy), Some(486), "busy"), "{}", row.attempt_id);
+    }
+}
+
 pub async fn how_a_call_was_presented_is_kept(db: Db) {
     let team = team(&db, "team").await;
     let value = |header, value: &str, number: Option<&str>| CallerValue {
