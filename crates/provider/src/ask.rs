@@ -2,6 +2,7 @@
 
 use ringdown_domain::E164;
 use ringdown_egress::{Method, Request};
+use serde_json::Value;
 use url::{Url, form_urlencoded};
 
 use crate::wire::join;
@@ -42,6 +43,30 @@ pub(crate) fn ring(order: &Order, least: u64, longest: u64, provider: &str) -> R
             "{left} s are left to ring, and {provider} lets a call ring {least} s at least"
         ))
     })
+}
+
+/// A request with a bearer token.
+///
+/// # Errors
+/// [`Unfit`] if it has characters that no header has.
+pub(crate) fn bearer(request: Request, token: &str) -> Result<Request, Unfit> {
+    request
+        .bearer(token)
+        .map_err(|error| Unfit(error.to_string()))
+}
+
+/// An object of texts.
+pub(crate) fn object<N: Into<String>>(fields: impl IntoIterator<Item = (N, String)>) -> Value {
+    let fields = fields.into_iter();
+    let fields = fields.map(|(name, text)| (name.into(), Value::String(text)));
+    Value::Object(fields.collect())
+}
+
+/// One more field of an object.
+pub(crate) fn set(object: &mut Value, name: &str, value: impl Into<Value>) {
+    if let Value::Object(fields) = object {
+        fields.insert(name.to_owned(), value.into());
+    }
 }
 
 /// The address with the order's variables in its query.

@@ -7,11 +7,12 @@ use ringdown_vault::Secret;
 use serde_json::{Value, json};
 use url::Url;
 
-use crate::ask::{self, at};
+use crate::ask::{self, at, set};
+use crate::echo;
 use crate::listed::{Listed, list, pick};
-use crate::signed::{self, run_in, unreadable};
+use crate::signed::{self, unreadable};
 use crate::table::{Row, Table, hide, never, passing_by};
-use crate::time::{parse_rfc3339, rfc3339};
+use crate::time::{parse_rfc3339, rfc3339_millis};
 use crate::wire::{clean, id, post_json};
 use crate::{
     Callback, Found, Habits, InvalidSettings, News, Order, Progress, Provider, Rejected, Settings,
@@ -23,6 +24,7 @@ const TABLE: Table = Table {
     provider: "Bandwidth",
     reset: "retry-after",
     rows: ROWS,
+    others: &[],
 };
 
 /// What is at the end of a 429's description.
@@ -132,24 +134,21 @@ impl Provider for Bandwidth {
 
     fn request(&self, order: &Order) -> Result<Request, Unfit> {
         let from = ask::caller(self.from.as_ref(), order, "Bandwidth")?;
-        let tag = json!({"run_id": order.run.0, "attempt_id": order.attempt_id});
         let mut body = json!({
             "from": from.as_str(),
             "to": order.to.as_str(),
             "applicationId": self.application_id,
             "answerUrl": ask::with_variables(&self.answer_url, order).as_str(),
             "callTimeout": ask::ring(order, 1, 300, "Bandwidth")?,
-            "tag": tag.to_string(),
+            "tag": echo::tag(order).to_string(),
         });
         let secure = |url: &&Url| url.scheme() == "https" && self.answer_url.scheme() == "https";
         let url = order.callback.as_ref().filter(secure);
-        if let (Some(url), Some(password), Some(body)) =
-            (url, &self.webhook_password, body.as_object_mut())
-        {
-            body.insert("disconnectUrl".to_owned(), url.as_str().into());
-            body.insert("disconnectMethod".to_owned(), "POST".into());
-            body.insert("username".to_owned(), self.webhook_username.as_str().into());
-            body.insert("password".to_owned(), password.expose().into());
+        if let (Some(url), Some(password)) = (url, &self.webhook_password) {
+            set(&mut body, "disconnectUrl", url.as_str());
+            set(&mut body, "disconnectMethod", "POST");
+            set(&mut body, "username", self.webhook_username.as_str());
+            set(&mut body, "password", password.expose());
         }
         Ok(self.basic(post_json(self.url(None)?, &body)))
     }
@@ -172,7 +171,7 @@ impl Provider for Bandwidth {
         url.query_pairs_mut()
             .append_pair("to", order.to.as_str())
             .append_pair("from", from.as_str())
-            .append_pair("minStartTime", &rfc3339(asked_at));
+            .append_pair("minStartTime", &rfc3339_millis(asked_at));
         Some(self.basic(Request::new(Method::GET, url)))
     }
 
@@ -246,7 +245,7 @@ impl Provider for Bandwidth {
         let tag = event["tag"]
             .as_str()
             .and_then(|tag| serde_json::from_str(tag).ok());
-        let (run, attempt_id) = run_in(&tag.unwrap_or_default());
+        let (run, attempt_id) = echo::in_tag(&tag.unwrap_or_default());
         Ok(vec![News {
             provider_id,
             run,

@@ -43,7 +43,7 @@ fn a_call_is_asked_for_as_bandwidth_documents_it() {
             "from": "+14155550100",
             "to": "+14155550123",
             "applicationId": "app-1",
-            "answerUrl": "https://agent.example/bxml?X-Trace=t1&name=Ada+%26+Bo&seats=2",
+            "answerUrl": "https://agent.example/bxml?X-Trace=t1&name=Ada+%26+Bo&seats=2&tags=%5B%22a%22%5D&vip=true",
             "callTimeout": 40,
             "tag": TAG,
             "disconnectUrl": "https://ringdown.example/callbacks/1",

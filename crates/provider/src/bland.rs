@@ -1,4 +1,3 @@
-use ring::hmac::HMAC_SHA256;
 use ringdown_domain::dial::{Ending, Outcome};
 use ringdown_domain::{E164, Timestamp};
 use ringdown_egress::header::{AUTHORIZATION, HeaderName, HeaderValue};
@@ -7,9 +6,10 @@ use ringdown_vault::Secret;
 use serde_json::{Value, json};
 use url::Url;
 
-use crate::ask::at;
+use crate::ask::{at, set};
+use crate::echo;
 use crate::listed::{Listed, list, pick};
-use crate::signed::{self, fits, hex, run_in, unreadable};
+use crate::signed::{self, fits_hex, unreadable};
 use crate::table::{Row, Table, hide, never};
 use crate::time::parse_rfc3339;
 use crate::wire::{clean, id, post_json, refused};
@@ -23,6 +23,7 @@ const TABLE: Table = Table {
     provider: "Bland",
     reset: "retry-after",
     rows: ROWS,
+    others: &[],
 };
 
 const ROWS: &[Row] = &[
@@ -147,25 +148,22 @@ impl Provider for Bland {
         let mut body = json!({
             "phone_number": order.to.as_str(),
             "request_data": order.variables,
-            "metadata": {"run_id": order.run.0, "attempt_id": order.attempt_id},
+            "metadata": echo::tag(order),
         });
-        if let Some(body) = body.as_object_mut() {
-            let mut put = |name: &str, value: &str| body.insert(name.to_owned(), value.into());
-            if let Some(task) = &self.task {
-                put("task", task);
+        if let Some(task) = &self.task {
+            set(&mut body, "task", task.as_str());
+        }
+        if let Some((id, version)) = &self.pathway {
+            set(&mut body, "pathway_id", id.as_str());
+            if let Some(version) = version {
+                set(&mut body, "pathway_version", version.as_str());
             }
-            if let Some((id, version)) = &self.pathway {
-                put("pathway_id", id);
-                if let Some(version) = version {
-                    put("pathway_version", version);
-                }
-            }
-            if let Some(from) = self.from.as_ref().or(order.from.as_ref()) {
-                put("from", from.as_str());
-            }
-            if let (Some(url), Some(_)) = (&order.callback, &self.webhook_secret) {
-                put("webhook", url.as_str());
-            }
+        }
+        if let Some(from) = self.from.as_ref().or(order.from.as_ref()) {
+            set(&mut body, "from", from.as_str());
+        }
+        if let (Some(url), Some(_)) = (&order.callback, &self.webhook_secret) {
+            set(&mut body, "webhook", url.as_str());
         }
         self.keyed(post_json(self.url(&[])?, &body))
             .ok_or_else(|| Unfit("bland_api_key cannot be sent in a header".to_owned()))
@@ -213,7 +211,7 @@ impl Provider for Bland {
             call["to"].as_str() == Some(order.to.as_str()) && same_from
         };
         let listed = calls.iter().filter(between).map(|call| {
-            let attempt = run_in(&call["metadata"]).1;
+            let attempt = echo::in_tag(&call["metadata"]).1;
             Listed {
                 id: id(call.get("call_id")),
                 created: call["created_at"].as_str().and_then(parse_rfc3339),
@@ -247,13 +245,12 @@ impl Provider for Bland {
         let tag = callback
             .header(SIGNATURE)
             .ok_or(Rejected::Unsigned(SIGNATURE))?;
-        let tag = hex(tag).ok_or(Rejected::Forged)?;
-        if !fits(HMAC_SHA256, secret.expose(), callback.body, &tag) {
+        if !fits_hex(secret, &[callback.body], tag.trim()) {
             return Err(Rejected::Forged);
         }
         let call = &signed::json(callback)?;
         let provider_id = id(call.get("call_id")).ok_or_else(|| unreadable("it has no call_id"))?;
-        let (run, attempt_id) = run_in(&call["metadata"]);
+        let (run, attempt_id) = echo::in_tag(&call["metadata"]);
         let news = progress(call).map(|progress| News {
             provider_id,
             run,

@@ -4,7 +4,6 @@
 )]
 
 use proptest::prelude::*;
-use ring::hmac;
 
 use super::*;
 use crate::testing::*;
@@ -35,7 +34,7 @@ fn a_call_is_asked_for_as_bland_documents_it() {
             "pathway_id": "p-1",
             "pathway_version": "3",
             "from": "+14155550100",
-            "request_data": {"name": "Ada & Bo", "seats": 2, "X-Trace": "t1"},
+            "request_data": {"name": "Ada & Bo", "seats": 2, "vip": true, "tags": ["a"], "X-Trace": "t1"},
             "metadata": {"run_id": 42, "attempt_id": "attempt-7"},
             "webhook": "https://ringdown.example/callbacks/1",
         })
@@ -207,10 +206,8 @@ fn a_call_is_followed_and_called_off() {
 }
 
 fn sent(body: &Value) -> Sent {
-    let key = hmac::Key::new(HMAC_SHA256, SECRET.as_bytes());
-    let tag = hmac::sign(&key, body.to_string().as_bytes());
-    let tag = tag.as_ref().iter().map(|byte| format!("{byte:02x}"));
-    Sent::new(body, vec![(SIGNATURE, tag.collect())])
+    let tag = sign_hex(SECRET, &[&body.to_string()]);
+    Sent::new(body, vec![(SIGNATURE, tag)])
 }
 
 fn event(more: &Value) -> Value {

@@ -5,31 +5,43 @@ use ringdown_domain::{E164, Timestamp};
 use ringdown_egress::header::HeaderValue;
 use ringdown_egress::{Method, Request, Response};
 use ringdown_vault::Secret;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use url::Url;
 
-use crate::clock::seconds;
-use crate::proof::{body, fingerprint, fresh, hmac_hex, moment};
-use crate::verdict::{
-    Row, at, echo, judge, listed, names, no_base, only, placed, scalars, sip_code,
-};
-use crate::wire::{again, ambiguous, id, join, json as read, post_json, refused, said, text};
+use crate::ask::{at, ring};
+use crate::echo::{self, names};
+use crate::ending::{by_sip_alone, sip_code};
+use crate::listed::{Listed, list, pick};
+use crate::signed::{self, fingerprint, fits_hex, fresh, moment, part};
+use crate::table::{REFUSALS, Row, Table, never, passing};
+use crate::time::seconds;
+use crate::wire::{ambiguous, code, id, json as read, post_json, refused, said, text};
 use crate::{
     Callback, Found, Habits, InvalidSettings, News, Order, Progress, Provider, Rejected, Settings,
     Unfit,
 };
 
-/// ElevenLabs, API error codes and the responses of both outbound calls; 429 has two codes, see
-/// [`ElevenLabs::outcome`].
-const TABLE: &[Row] = &[
+/// ElevenLabs, API error codes and the responses of both outbound calls. A 429 with another code is a doubt.
+const TABLE: Table = Table {
+    provider: "ElevenLabs",
+    reset: "retry-after",
+    rows: ROWS,
+    others: REFUSALS,
+};
+
+const ROWS: &[Row] = &[
     // Invalid request, or one that the plan does not allow.
-    Row::refused(400, "check agent_id and phone_number_id at ElevenLabs"),
-    Row::refused(401, "check the API key (elevenlabs_api_key)"),
+    never(400, "check agent_id and phone_number_id at ElevenLabs"),
+    never(401, "check the API key (elevenlabs_api_key)"),
     // Validation.
-    Row::refused(
+    never(
         422,
         "check agent_id, and that line fits the number of phone_number_id",
     ),
+    // Over the plan's concurrency, or too busy; either way the request is turned away.
+    passing(429, "too many calls are up; raise the plan's limit")
+        .coded("too_many_concurrent_requests"),
+    passing(429, "ElevenLabs is busy").coded("system_busy"),
 ];
 
 /// Shortest and longest time to ring, in seconds. The field has no documented range; its default is 60, and
@@ -100,8 +112,11 @@ impl ElevenLabs {
     }
 
     fn get(&self, path: &[&str], query: &[(&str, &str)]) -> Option<Request> {
-        let mut url = join(&self.base, &["v1", "convai", "conversations"])?;
-        url = join(&url, path)?;
+        let mut url = at(
+            &self.base,
+            &[&["v1", "convai", "conversations"], path].concat(),
+        )
+        .ok()?;
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }
@@ -135,8 +150,7 @@ impl Provider for ElevenLabs {
     }
 
     fn request(&self, order: &Order) -> Result<Request, Unfit> {
-        let ring = order.ring_seconds(RING.0, RING.1);
-        let ring = ring.ok_or_else(|| Unfit("less than a second is left to ring".to_owned()))?;
+        let ring = ring(order, RING.0, RING.1, "ElevenLabs")?;
         let mut variables = scalars(order);
         for (name, text) in names(order) {
             variables.insert(name.to_owned(), text.into());
@@ -155,47 +169,33 @@ impl Provider for ElevenLabs {
             Line::Twilio => "twilio",
             Line::Sip => "sip-trunk",
         };
-        let url = join(&self.base, &["v1", "convai", line, "outbound-call"]);
-        let request = post_json(url.ok_or_else(no_base)?, &body);
+        let url = at(&self.base, &["v1", "convai", line, "outbound-call"])?;
+        let request = post_json(url, &body);
         self.with_key(request)
             .ok_or_else(|| Unfit("elevenlabs_api_key cannot be sent in a header".to_owned()))
     }
 
     fn outcome(&self, _order: &Order, answer: &Response) -> Outcome {
-        // ElevenLabs, API error codes, 429: over the plan's concurrency, or too busy; either way the request
-        // is turned away. Other codes are not documented.
-        if answer.status.as_u16() == 429 {
+        let body = read(answer).unwrap_or_default();
+        let call = ["conversation_id", "callSid", "sip_call_id"];
+        let call = call.iter().find_map(|field| id(body.get(field)));
+        // The responses of both calls: `success` says whether the call was started; ids are null if not.
+        if answer.status.is_success() && body.get("success") == Some(&Value::Bool(false)) {
             let said = said(&answer.body, &self.key);
-            let code = read(answer).unwrap_or_default();
-            let code = ["/detail/status", "/detail/code", "/code", "/status"]
-                .iter()
-                .find_map(|path| code.pointer(path)?.as_str());
-            let reason = format!("ElevenLabs answered 429: {said}");
-            return match code {
-                Some("too_many_concurrent_requests" | "system_busy") => {
-                    again(answer, "retry-after", reason)
-                }
-                _ => ambiguous(reason),
-            };
-        }
-        judge("ElevenLabs", TABLE, answer, &self.key, |body| {
-            let call = ["conversation_id", "callSid", "sip_call_id"];
-            let call = call.iter().find_map(|field| id(body.get(field)));
-            // The responses of both calls: `success` says whether the call was started; ids are null if not.
-            if body.get("success") != Some(&Value::Bool(false)) {
-                return placed("ElevenLabs", "conversation_id", call);
-            }
-            let said = said(answer.body.as_ref(), &self.key);
             let reason = format!("ElevenLabs did not start the call: {said}");
             let lower = said.to_ascii_lowercase();
             // A failed call over a trunk is told with the trunk's SIP response, so it was dialed.
             let dialed = lower.contains("sip status") || lower.contains("invite");
-            if dialed || call.is_some() {
+            return if dialed || call.is_some() {
                 ambiguous(reason)
             } else {
                 refused(format!("{reason}; check the number at ElevenLabs"))
-            }
-        })
+            };
+        }
+        let code = ["/detail/status", "/detail/code", "/code", "/status"]
+            .iter()
+            .find_map(|path| body.pointer(path)?.as_str());
+        TABLE.judge(answer, call, code.unwrap_or_default(), &self.key)
     }
 
     /// By the attempt as `user_id`: the list itself shows neither the number nor the variables.
@@ -210,17 +210,17 @@ impl Provider for ElevenLabs {
         self.get(&[], &query)
     }
 
-    fn found(&self, _order: &Order, _asked_at: Timestamp, answer: &Response) -> Found {
-        let body = match listed(answer, &self.key) {
-            Ok(body) => body,
-            Err(found) => return found,
+    fn found(&self, _order: &Order, asked_at: Timestamp, answer: &Response) -> Found {
+        let calls = match list(answer, "/conversations", &self.key) {
+            Ok(calls) => calls,
+            Err(unreadable) => return unreadable,
         };
-        let Some(calls) = body.get("conversations").and_then(Value::as_array) else {
-            return Found::Unreadable("the answer has no list conversations".to_owned());
-        };
-        let ours = |call: &&Value| call["agent_id"] == self.agent_id.as_str();
-        let calls = calls.iter().filter(ours);
-        only(calls.map(|call| id(call.get("conversation_id"))))
+        let listed = calls.iter().map(|call| Listed {
+            id: id(call.get("conversation_id")),
+            created: None,
+            ours: Some(call["agent_id"] == self.agent_id.as_str()),
+        });
+        pick(listed.collect(), asked_at)
     }
 
     fn status(&self, provider_id: &str) -> Option<Request> {
@@ -240,16 +240,16 @@ impl Provider for ElevenLabs {
         const HEADER: &str = "elevenlabs-signature";
         let secret = self.webhook_secret.as_ref().ok_or(Rejected::NotExpected)?;
         let header = callback.header(HEADER).ok_or(Rejected::Unsigned(HEADER))?;
-        let time = crate::proof::part(header, "t").ok_or(Rejected::Forged)?;
-        let tag = crate::proof::part(header, "v0").ok_or(Rejected::Forged)?;
+        let time = part(header, "t").ok_or(Rejected::Forged)?;
+        let tag = part(header, "v0").ok_or(Rejected::Forged)?;
         let message: [&[u8]; 3] = [time.as_bytes(), b".", callback.body];
-        if !hmac_hex(secret.expose().as_bytes(), &message, tag) {
+        if !fits_hex(secret, &message, tag) {
             return Err(Rejected::Forged);
         }
         fresh(callback.at, moment(time, 1_000_000)?, OLDEST)?;
-        let body = body(callback)?;
-        let data = at(&body, "/data");
-        let progress = match at(&body, "/type").as_str() {
+        let body = &signed::json(callback)?;
+        let data = &body["data"];
+        let progress = match body["type"].as_str() {
             Some("post_call_transcription") => progress(data),
             Some("call_initiation_failure") => Some(failure(data)),
             _ => return Ok(Vec::new()),
@@ -260,7 +260,7 @@ impl Provider for ElevenLabs {
             return Err(Rejected::Unreadable(problem));
         };
         let client = &data["conversation_initiation_client_data"];
-        let (run, attempt_id) = echo(&client["dynamic_variables"]);
+        let (run, attempt_id) = echo::in_variables(&client["dynamic_variables"]);
         Ok(vec![News {
             provider_id,
             run,
@@ -268,6 +268,18 @@ impl Provider for ElevenLabs {
             progress,
         }])
     }
+}
+
+/// The variables, with all values but texts, numbers and flags as JSON.
+fn scalars(order: &Order) -> Map<String, Value> {
+    let scalar = |value: &Value| match value {
+        Value::String(_) | Value::Number(_) | Value::Bool(_) => value.clone(),
+        other => Value::String(other.to_string()),
+    };
+    let variables = order.variables.iter();
+    variables
+        .map(|(name, value)| (name.clone(), scalar(value)))
+        .collect()
 }
 
 /// ElevenLabs, Get conversation, `status`. One that is `initiated` may still wait for its turn
@@ -301,14 +313,15 @@ fn progress(conversation: &Value) -> Option<Progress> {
 /// ElevenLabs, post-call webhooks, `call_initiation_failure`: its metadata is what Twilio or the trunk said.
 fn failure(data: &Value) -> Progress {
     let said = text(data.get("failure_reason")).unwrap_or_default();
-    let details = at(data, "/metadata/body");
+    let metadata = &data["metadata"];
+    let details = &metadata["body"];
     let sip_code = ["sip_status_code", "SipResponseCode"]
         .iter()
-        .find_map(|field| sip_code(details.get(field)));
+        .find_map(|field| sip_code(&code(details.get(field))));
     let ending = match said.as_str() {
         "busy" => Ending::Busy,
         "no-answer" => Ending::NoAnswer,
-        _ => sip_code.map_or(Ending::Failed, crate::verdict::ending_of_sip),
+        _ => by_sip_alone(sip_code),
     };
     Progress::Ended {
         ending,

@@ -18,8 +18,16 @@ pub(crate) fn by_sip(code: u16) -> Option<Ending> {
     }
 }
 
-/// A SIP response in a field of its own; what is none is left out.
-pub(crate) fn sip_code(text: Option<&str>) -> Option<u16> {
-    let code = text?.trim().parse().ok()?;
-    (100..700).contains(&code).then_some(code)
+/// How a call ended of which only its final SIP response is known.
+pub(crate) fn by_sip_alone(code: Option<u16>) -> Ending {
+    match code {
+        Some(200..=299) => Ending::Completed,
+        code => code.and_then(by_sip).unwrap_or(Ending::Failed),
+    }
+}
+
+/// A final SIP response in a field of its own; what is none is left out.
+pub(crate) fn sip_code(text: &str) -> Option<u16> {
+    let code = text.trim().parse().ok()?;
+    (200..700).contains(&code).then_some(code)
 }

@@ -11,8 +11,9 @@ use ring::{hmac, rand, signature};
 use ringdown_domain::Timestamp;
 use serde_json::{Map, Value, json};
 
-use crate::proof::{SKEW, fresh, hex};
-use crate::{Rejected, clock};
+use crate::Rejected;
+use crate::signed::{SKEW, fresh, hex};
+use crate::time::seconds;
 
 /// Why no token can be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -86,8 +87,8 @@ impl Claims {
     ) -> Result<Self, Unsigned> {
         let name = rand::generate::<[u8; 16]>(&SystemRandom::new()).map_err(|_| Unsigned)?;
         let mut claims = more;
-        claims.insert("iat".to_owned(), clock::seconds(now).into());
-        claims.insert("exp".to_owned(), clock::seconds(now.plus(lifetime)).into());
+        claims.insert("iat".to_owned(), seconds(now).into());
+        claims.insert("exp".to_owned(), seconds(now.plus(lifetime)).into());
         claims.insert("jti".to_owned(), hex(&name.expose()).into());
         Ok(Self(claims))
     }
@@ -120,11 +121,11 @@ pub(crate) fn verify(token: &str, secret: &[u8], now: Timestamp) -> Result<Value
     // A NumericDate may have a fraction (RFC 7519 section 2); it does not matter here.
     let time = |name: &str| {
         let time = claims.get(name)?;
-        let seconds = time.as_i64().or_else(|| {
-            let whole = time.to_string();
-            whole.split_once('.')?.0.parse().ok()
+        let whole = time.as_i64().or_else(|| {
+            let text = time.to_string();
+            text.split_once('.')?.0.parse().ok()
         })?;
-        Some(Timestamp::from_micros(seconds.saturating_mul(1_000_000)))
+        Some(Timestamp::from_micros(whole.saturating_mul(1_000_000)))
     };
     let (made, expires) = (time("iat").or_else(|| time("nbf")), time("exp"));
     if made.is_none() && expires.is_none() {

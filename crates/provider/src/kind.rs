@@ -135,12 +135,10 @@ pub fn build(kind: Kind, settings: Settings) -> Result<Arc<dyn Provider>, Invali
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
-    use ringdown_vault::Secret;
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::testing::{SECRET, settings_with};
 
     const URL: &str = "https://agent.example/answer";
 
@@ -183,18 +181,12 @@ mod tests {
     }
 
     fn built(kind: Kind, fields: Value, secrets: &[&str]) -> Result<String, InvalidSettings> {
-        let Value::Object(fields) = fields else {
-            panic!("fields are an object");
-        };
         let value = |name: &str| match name {
             "vonage_private_key" => include_str!("testdata/rsa_pkcs8.pem"),
-            _ => "s3cret-token-of-tests",
+            _ => SECRET,
         };
-        let secrets: BTreeMap<_, _> = secrets
-            .iter()
-            .map(|name| ((*name).to_owned(), Secret::new(value(name))))
-            .collect();
-        let provider = build(kind, Settings::new(fields, secrets))?;
+        let secrets: Vec<_> = secrets.iter().map(|name| (*name, value(name))).collect();
+        let provider = build(kind, settings_with(fields, &secrets))?;
         Ok(provider.name().to_owned())
     }
 

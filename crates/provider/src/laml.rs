@@ -14,12 +14,12 @@ use url::Url;
 
 use crate::ending::{by_sip, sip_code};
 use crate::listed::{Listed, list, pick};
-use crate::signed::{field, fits, form, fresh, query, run_in_query, unreadable};
+use crate::signed::{SKEW, field, fits, form, fresh, query, unreadable};
 use crate::table::Table;
 use crate::time::parse_rfc2822;
 use crate::wire::{code, id, json};
 use crate::{Callback, Found, Habits, News, Order, Progress, Provider, Rejected, Unfit};
-use crate::{ask, signed};
+use crate::{ask, echo, signed};
 
 /// What differs between the two.
 #[derive(Debug)]
@@ -145,7 +145,7 @@ impl<T: Speaks> Provider for T {
         }
         let call = json(answer).ok()?;
         let code = code(call.get("sip_result_code"));
-        progress(call.get("status")?.as_str()?, sip_code(Some(&code)))
+        progress(call.get("status")?.as_str()?, sip_code(&code))
     }
 
     /// Ends calls that are queued or ringing, and no others (Twilio, Calls resource, Status).
@@ -240,24 +240,24 @@ impl Laml {
             .any(|url| {
                 let message = format!("{url}{signed}");
                 let algorithm = HMAC_SHA1_FOR_LEGACY_USE_ONLY;
-                fits(algorithm, key.expose(), message.as_bytes(), &tag)
+                fits(algorithm, key, message.as_bytes(), &tag)
             });
         if !genuine {
             return Err(Rejected::Forged);
         }
         if let Some(at) = field(&fields, "Timestamp") {
             let at = parse_rfc2822(at).ok_or_else(|| unreadable("its Timestamp is no time"))?;
-            fresh(callback, at)?;
+            fresh(callback.at, at, SKEW)?;
         }
         let sid = field(&fields, "CallSid").map(|sid| Value::String(sid.to_owned()));
         let provider_id = id(sid.as_ref()).ok_or_else(|| unreadable("it has no CallSid"))?;
         let Some(status) = field(&fields, "CallStatus") else {
             return Ok(Vec::new());
         };
-        let code = sip_code(field(&fields, "SipResponseCode"));
+        let code = field(&fields, "SipResponseCode").and_then(sip_code);
         let progress = progress(status, code)
             .ok_or_else(|| unreadable("its CallStatus is none that is documented"))?;
-        let (run, attempt_id) = run_in_query(callback);
+        let (run, attempt_id) = echo::in_query(callback.url);
         Ok(vec![News {
             provider_id,
             run,

@@ -2,7 +2,9 @@
 //!
 //! One module per provider, each a set of pure functions behind [`Provider`]: an order becomes a request, an
 //! answer becomes an outcome by a table that cites the provider's documents, a status callback becomes news of a
-//! call once its signature holds. Nothing here opens a connection, reads a clock or waits.
+//! call once its signature holds. Nothing here opens a connection or waits. Answers and callbacks are judged by the times
+//! they are handed in with; only LiveKit and Vonage read the system's clock, and the system's random numbers, for the
+//! short-lived token that each of their requests is signed with.
 //!
 //! Contract: [`Outcome::NotPlaced`] is only said where the provider's documents say that nothing was dialed.
 //! Whatever leaves a doubt is [`Outcome::Ambiguous`]. Requests switch the provider's own redialing and fan-out
@@ -14,11 +16,9 @@ mod ask;
 mod bandwidth;
 mod bland;
 mod callback;
-mod clock;
+mod echo;
 mod elevenlabs;
 mod ending;
-#[cfg(test)]
-mod fixtures;
 mod jwt;
 mod kind;
 mod laml;
@@ -27,7 +27,6 @@ mod livekit;
 mod order;
 mod plivo;
 mod progress;
-mod proof;
 mod retell;
 mod settings;
 mod signalwire;
@@ -41,7 +40,6 @@ mod time;
 mod trigger_url;
 mod twilio;
 mod vapi;
-mod verdict;
 mod vonage;
 pub mod wire;
 

@@ -3,37 +3,45 @@
 use std::collections::BTreeMap;
 
 use ringdown_domain::Timestamp;
-use ringdown_egress::{Response, StatusCode};
+use ringdown_egress::Response;
 use ringdown_vault::Secret;
 use serde_json::Value;
 
 use crate::Found;
 use crate::wire::{json, said};
 
-/// A call of the list between the order's two numbers.
+/// A call of the list that can be the order's.
 pub(crate) struct Listed {
     /// The provider's own identifier of it.
     pub(crate) id: Option<String>,
-    /// When it was asked for.
+    /// When it was asked for; where the provider was asked for later calls only, that time does.
     pub(crate) created: Option<Timestamp>,
     /// Whether it carries the order's attempt; `None` if it carries none.
     pub(crate) ours: Option<bool>,
 }
 
-/// The list, if the answer is one.
+/// The answer to a look-up, if it is one.
 ///
 /// # Errors
 /// [`Found::Unreadable`] if it is not.
-pub(crate) fn list(answer: &Response, path: &str, secret: &Secret) -> Result<Vec<Value>, Found> {
-    if answer.status != StatusCode::OK {
+pub(crate) fn whole(answer: &Response, secret: &Secret) -> Result<Value, Found> {
+    if !answer.status.is_success() {
         let said = said(&answer.body, secret);
         let status = answer.status.as_u16();
         return Err(Found::Unreadable(format!("status {status}: {said}")));
     }
-    let list = json(answer).map_err(Found::Unreadable)?;
-    match list.pointer(path).and_then(Value::as_array) {
-        Some(list) => Ok(list.clone()),
-        None => Err(Found::Unreadable(format!("it has no list {path}"))),
+    json(answer).map_err(Found::Unreadable)
+}
+
+/// The list at this JSON pointer (RFC 6901) in the answer.
+///
+/// # Errors
+/// [`Found::Unreadable`] if there is none.
+pub(crate) fn list(answer: &Response, path: &str, secret: &Secret) -> Result<Vec<Value>, Found> {
+    let mut whole = whole(answer, secret)?;
+    match whole.pointer_mut(path).map(Value::take) {
+        Some(Value::Array(list)) => Ok(list),
+        _ => Err(Found::Unreadable(format!("it has no list {path}"))),
     }
 }
 

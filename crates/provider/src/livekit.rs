@@ -10,13 +10,15 @@ use ringdown_vault::Secret;
 use serde_json::{Map, Value, json};
 use url::Url;
 
-use crate::clock::{self, Clock};
+use crate::ask::{self, at, bearer, object, set};
+use crate::echo::{self, names};
+use crate::ending::sip_code;
 use crate::jwt::{Claims, hs256, verify};
-use crate::proof::{body, fingerprint, sent};
-use crate::verdict::{
-    Row, at, bearer, echo, judge, listed, names, no_base, object, only, placed, set, sip_code,
-};
-use crate::wire::{ambiguous, id, join, json as read, post_json, said};
+use crate::listed::{Listed, pick, whole};
+use crate::signed::{self, fingerprint, sent};
+use crate::table::{REFUSALS, Row, Table, never, passing};
+use crate::time::{self, Clock};
+use crate::wire::{ambiguous, clean, code, id, json as read, post_json, said};
 use crate::{
     Callback, Found, Habits, InvalidSettings, News, Order, Progress, Provider, Rejected, Settings,
     Unfit,
@@ -24,22 +26,29 @@ use crate::{
 
 /// LiveKit, SIP API errors, for answers without a SIP status: those come before anything is dialed. Twirp's
 /// mapping of codes to statuses; a 408 (`deadline_exceeded`) or 409 leaves open what was done.
-const TABLE: &[Row] = &[
+const TABLE: Table = Table {
+    provider: "LiveKit",
+    reset: "retry-after",
+    rows: ROWS,
+    others: REFUSALS,
+};
+
+const ROWS: &[Row] = &[
     // invalid_argument, malformed.
-    Row::refused(400, "check sip_trunk_id and the numbers"),
+    never(400, "check sip_trunk_id and the numbers"),
     // unauthenticated; the server's own check of the token has no code.
-    Row::refused(
+    never(
         401,
         "check livekit_api_key and livekit_api_secret, and this machine's clock",
     ),
     // permission_denied: the grant `sip.call` is not given.
-    Row::refused(403, "the API key may not place SIP calls"),
+    never(403, "the API key may not place SIP calls"),
     // not_found: no such trunk; bad_route: no SIP service.
-    Row::refused(404, "check sip_trunk_id and base_url"),
+    never(404, "check sip_trunk_id and base_url"),
     // failed_precondition: the trunk cannot be used.
-    Row::refused(412, "check the trunk at LiveKit"),
+    never(412, "check the trunk at LiveKit"),
     // resource_exhausted: a quota of the project.
-    Row::again(429, "a quota of the LiveKit project is used up"),
+    passing(429, "a quota of the LiveKit project is used up").coded("resource_exhausted"),
 ];
 
 /// The callee's name in its room. Every call has a room of its own.
@@ -94,7 +103,7 @@ impl LiveKit {
             trunk: settings.required("sip_trunk_id")?,
             room_prefix: prefix.unwrap_or_else(|| "ringdown-".to_owned()),
             from: settings.number("from_number")?,
-            clock: clock::system,
+            clock: time::system,
         };
         settings.finish()?;
         Ok(account)
@@ -103,7 +112,7 @@ impl LiveKit {
     /// A Twirp call with a token of its own.
     fn ask(&self, method: [&str; 2], grant: (&str, Value), body: &Value) -> Result<Request, Unfit> {
         let [service, method] = method;
-        let url = join(&self.base, &["twirp", service, method]).ok_or_else(no_base)?;
+        let url = at(&self.base, &["twirp", service, method])?;
         let mut more = Map::new();
         more.insert("iss".to_owned(), self.key.expose().into());
         more.insert("sub".to_owned(), "ringdown".into());
@@ -155,8 +164,7 @@ impl Provider for LiveKit {
     /// `wait_until_answered` stays off: the answer then comes while it is dialed, and cannot be the callee's
     /// refusal in the shape of a 429.
     fn request(&self, order: &Order) -> Result<Request, Unfit> {
-        let ring = order.ring_seconds(1, LONGEST_RING);
-        let ring = ring.ok_or_else(|| Unfit("less than a second is left to ring".to_owned()))?;
+        let ring = ask::ring(order, 1, LONGEST_RING, "LiveKit")?;
         let variables = order
             .texts()
             .map(|(name, text)| (name.to_owned(), text))
@@ -182,29 +190,21 @@ impl Provider for LiveKit {
     }
 
     fn outcome(&self, _order: &Order, answer: &Response) -> Outcome {
-        if !answer.status.is_success() {
-            let status = answer.status.as_u16();
-            let body = read(answer).unwrap_or_default();
-            let reason = || {
-                let said = said(&answer.body, &self.secret);
-                format!("LiveKit answered {status}: {said}")
-            };
-            // LiveKit, protocol, SIP errors: 486, 480 and 600 come as 429, 403 and 603 as 403, 404 as 404. With
-            // a SIP status it was dialed, whatever the code would mean without one.
-            if let Some(code) = sip_code(body.pointer("/meta/sip_status_code")) {
-                return ambiguous(format!("{}; it was dialed: SIP {code}", reason()));
-            }
-            if status == 429 && at(&body, "/code") != "resource_exhausted" {
-                return ambiguous(reason());
-            }
+        let body = read(answer).unwrap_or_default();
+        // LiveKit, protocol, SIP errors: 486, 480 and 600 come as 429, 403 and 603 as 403, 404 as 404. With
+        // a SIP status it was dialed, whatever the code would mean without one.
+        let dialed = sip_code(&code(body.pointer("/meta/sip_status_code")));
+        if let (false, Some(dialed)) = (answer.status.is_success(), dialed) {
+            let (status, said) = (answer.status.as_u16(), said(&answer.body, &self.secret));
+            return ambiguous(format!(
+                "LiveKit answered with status {status}: {said}; it was dialed: SIP {dialed}"
+            ));
         }
-        judge("LiveKit", TABLE, answer, &self.secret, |body| {
-            let name = name(
-                field(body, ["sip_call_id", "sipCallId"]),
-                field(body, ["room_name", "roomName"]),
-            );
-            placed("LiveKit", "sip_call_id and room_name", name)
-        })
+        let call = name(
+            field(&body, ["sip_call_id", "sipCallId"]),
+            field(&body, ["room_name", "roomName"]),
+        );
+        TABLE.judge(answer, call, &code(body.get("code")), &self.secret)
     }
 
     /// Who is in the attempt's room.
@@ -212,20 +212,25 @@ impl Provider for LiveKit {
         self.in_room("ListParticipants", &self.room(order), json!({}))
     }
 
-    fn found(&self, order: &Order, _asked_at: Timestamp, answer: &Response) -> Found {
+    fn found(&self, order: &Order, asked_at: Timestamp, answer: &Response) -> Found {
         // Twirp, not_found: there is no such room (now).
         if answer.status.as_u16() == 404 {
             return Found::Nothing;
         }
-        let body = match listed(answer, &self.secret) {
+        let body = match whole(answer, &self.secret) {
             Ok(body) => body,
-            Err(found) => return found,
+            Err(unreadable) => return unreadable,
         };
         if !body.is_object() {
             return Found::Unreadable("the answer is no object".to_owned());
         }
         let room = Value::from(self.room(order));
-        only(callees(&body).map(|callee| name(attribute(callee, "sip.callID"), &room)))
+        let listed = callees(&body).map(|callee| Listed {
+            id: name(attribute(callee, "sip.callID"), &room),
+            created: None,
+            ours: Some(true),
+        });
+        pick(listed.collect(), asked_at)
     }
 
     fn status(&self, provider_id: &str) -> Option<Request> {
@@ -253,21 +258,21 @@ impl Provider for LiveKit {
     /// LiveKit, Webhooks: `Authorization` is a token that is signed with the API secret (HS256) and has the
     /// claim `sha256`, base64 of the body's SHA-256. It holds for five minutes.
     fn callback(&self, callback: &Callback<'_>) -> Result<Vec<News>, Rejected> {
-        let claims = verify(
+        let claims = &verify(
             sent(callback)?,
             self.secret.expose().as_bytes(),
             callback.at,
         )?;
         let digest = STANDARD.encode(digest::digest(&digest::SHA256, callback.body));
-        if at(&claims, "/sha256") != digest.as_str() || at(&claims, "/iss") != self.key.expose() {
+        if claims["sha256"] != digest.as_str() || claims["iss"] != self.key.expose() {
             return Err(Rejected::Forged);
         }
-        let body = body(callback)?;
-        let callee = at(&body, "/participant");
-        if at(callee, "/identity") != CALLEE {
+        let body = &signed::json(callback)?;
+        let callee = &body["participant"];
+        if callee["identity"] != CALLEE {
             return Ok(Vec::new());
         }
-        let progress = match at(&body, "/event").as_str() {
+        let progress = match body["event"].as_str() {
             Some("participant_joined") => standing(callee),
             Some("participant_left" | "participant_connection_aborted") => Some(ended(callee)),
             _ => return Ok(Vec::new()),
@@ -275,11 +280,12 @@ impl Provider for LiveKit {
         let Some(progress) = progress else {
             return Ok(Vec::new());
         };
-        let name = name(attribute(callee, "sip.callID"), at(&body, "/room/name"));
+        let room = &body["room"];
+        let name = name(attribute(callee, "sip.callID"), &room["name"]);
         let provider_id = name.ok_or_else(|| {
             Rejected::Unreadable("it has no room.name, or no attribute sip.callID".to_owned())
         })?;
-        let (run, attempt_id) = echo(at(callee, "/attributes"));
+        let (run, attempt_id) = echo::in_variables(&callee["attributes"]);
         Ok(vec![News {
             provider_id,
             run,
@@ -296,8 +302,8 @@ fn field<'a>(value: &'a Value, names: [&str; 2]) -> &'a Value {
 }
 
 fn attribute<'a>(participant: &'a Value, name: &str) -> &'a Value {
-    let attributes = at(participant, "/attributes");
-    attributes.get(name).unwrap_or(&Value::Null)
+    let attributes = &participant["attributes"];
+    &attributes[name]
 }
 
 /// A call's identifier.
@@ -306,9 +312,9 @@ fn name(call: &Value, room: &Value) -> Option<String> {
 }
 
 fn callees(list: &Value) -> impl Iterator<Item = &Value> {
-    let participants = at(list, "/participants").as_array();
+    let participants = list["participants"].as_array();
     let participants = participants.map_or(&[][..], Vec::as_slice).iter();
-    participants.filter(|participant| at(participant, "/identity") == CALLEE)
+    participants.filter(|participant| participant["identity"] == CALLEE)
 }
 
 fn standing(callee: &Value) -> Option<Progress> {
@@ -340,7 +346,7 @@ fn ended(callee: &Value) -> Progress {
     Progress::Ended {
         ending,
         sip_code: None,
-        said: crate::wire::clean(said),
+        said: clean(said),
     }
 }
 

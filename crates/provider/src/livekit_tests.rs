@@ -1,9 +1,9 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::fixtures::{
-    NOW, SECRET, answer, bodies, callback, check_hostile, check_table, complains, headers, order,
-    settings, shown,
+use crate::testing::{
+    NOW, SECRET, answer, answers, callback, complains, headers, is_sound, news, order, outcomes,
+    settings, shown, waits,
 };
 
 const SECRETS: [&str; 2] = ["livekit_api_key", "livekit_api_secret"];
@@ -50,11 +50,11 @@ fn a_request_says_everything_once() {
         "room_name": ROOM,
         "participant_identity": "ringdown-callee",
         "participant_attributes": {
-            "name": "Ada", "age": "36", "vip": "true", "tags": "[\"a\"]", "X-Trace": "t-1",
-            "ringdown_run_id": "42", "ringdown_attempt_id": "attempt-7", "ringdown_team": "team-1",
+            "name": "Ada & Bo", "seats": "2", "vip": "true", "tags": "[\"a\"]", "X-Trace": "t1",
+            "ringdown_run_id": "42", "ringdown_attempt_id": "attempt-7", "ringdown_team": "acme",
         },
-        "headers": { "X-Trace": "t-1" },
-        "ringing_timeout": "45s",
+        "headers": { "X-Trace": "t1" },
+        "ringing_timeout": "40s",
         "wait_until_answered": false,
     });
     assert_eq!(body, expected);
@@ -65,7 +65,7 @@ fn a_request_says_everything_once() {
         (
             &json!(SECRET),
             &json!({ "call": true }),
-            &json!(1_795_866_806)
+            &json!(1_795_866_810)
         )
     );
     assert_eq!(claims.get("video"), None);
@@ -102,7 +102,7 @@ fn what_is_set_is_sent() {
 }
 
 #[test]
-fn outcomes() {
+fn answers_become_outcomes() {
     let good =
         r#"{"participant_id":"PA_1","room_name":"ringdown-attempt-7","sip_call_id":"SCL_1"}"#;
     let camel = r#"{"participantId":"PA_1","roomName":"ringdown-attempt-7","sipCallId":"SCL_1"}"#;
@@ -117,7 +117,7 @@ fn outcomes() {
             200,
             r#"{"sip_call_id":"SCL_1"}"#.to_owned(),
             "ambiguous",
-            "no sip_call_id",
+            "names no call",
         ),
         (200, String::new(), "ambiguous", "no JSON"),
         (
@@ -176,11 +176,9 @@ fn outcomes() {
             "SIP 503",
         ),
     ];
-    let rows: Vec<_> = rows
-        .iter()
-        .map(|(status, body, word, part)| (*status, body.as_str(), *word, *part))
-        .collect();
-    check_table(&account(), &rows);
+    outcomes(&account(), &rows);
+    let full = answer(429, error("resource_exhausted"));
+    waits(&account(), full, "retry-after");
 }
 
 #[test]
@@ -205,7 +203,9 @@ fn a_lost_call_is_found_in_its_room() {
         Found::Nothing
     );
     assert_eq!(found(200, json!({})), Found::Nothing);
-    let twice = json!({ "participants": [callee, callee] });
+    let mut second = callee.clone();
+    second["attributes"]["sip.callID"] = "SCL_2".into();
+    let twice = json!({ "participants": [callee, second] });
     assert_eq!(found(200, twice), Found::Several);
     assert_eq!(found(404, json!({ "code": "not_found" })), Found::Nothing);
     for (status, body) in [(200, json!([])), (500, json!({})), (401, json!({}))] {
@@ -262,14 +262,7 @@ fn callbacks_are_checked_then_read() {
         json!({ "event": event, "room": { "name": ROOM }, "participant": participant }).to_string()
     };
     let sign = |body: &str| token(&account, SECRET, body, NOW);
-    let news = |progress| {
-        vec![News {
-            provider_id: CALL.to_owned(),
-            run: Some(ringdown_domain::RunId(42)),
-            attempt_id: Some("attempt-7".to_owned()),
-            progress,
-        }]
-    };
+    let news = |progress| news(CALL, progress);
     let joined = event("participant_joined", callee("dialing"));
     let good = sign(&joined);
     assert_eq!(send(&joined, &good), Ok(news(Progress::Ringing)));
@@ -289,7 +282,7 @@ fn callbacks_are_checked_then_read() {
             let mut callee = callee("hangup");
             callee[name] = reason.into();
             let left = event("participant_left", callee);
-            let expected = news(crate::fixtures::ended(ending, None, reason));
+            let expected = news(crate::testing::ended(ending, None, reason));
             assert_eq!(send(&left, &sign(&left)), Ok(expected));
         }
     }
@@ -323,7 +316,7 @@ fn callbacks_are_checked_then_read() {
 
 proptest! {
     #[test]
-    fn no_answer_is_trusted(status in 100_u16..600, body in bodies()) {
-        check_hostile(&account(), status, &body);
+    fn no_answer_is_trusted(answer in answers(&["sip_call_id", "room_name", "code", "msg", "meta", "sip_status_code", "participants", "identity", "attributes"])) {
+        is_sound(&account(), &answer);
     }
 }

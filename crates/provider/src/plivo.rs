@@ -8,9 +8,10 @@ use ringdown_vault::Secret;
 use serde_json::{Value, json};
 use url::Url;
 
-use crate::ask::{self, at};
+use crate::ask::{self, at, set};
+use crate::echo;
 use crate::listed::{Listed, list, pick};
-use crate::signed::{field, fits, form, query, run_in_query, unreadable};
+use crate::signed::{field, fits, form, query, unreadable};
 use crate::table::{Row, Table, never, passing};
 use crate::time::parse_rfc3339;
 use crate::wire::{clean, code, digits, id, post_json};
@@ -24,6 +25,7 @@ const TABLE: Table = Table {
     provider: "Plivo",
     reset: "retry-after",
     rows: ROWS,
+    others: &[],
 };
 
 const ROWS: &[Row] = &[
@@ -131,10 +133,10 @@ impl Provider for Plivo {
             "answer_method": "POST",
             "ring_timeout": ask::ring(order, 1, 120, "Plivo")?,
         });
-        if let (Some(url), Some(body)) = (order.callback_with_run(), body.as_object_mut()) {
+        if let Some(url) = order.callback_with_run() {
             for name in ["ring", "hangup"] {
-                body.insert(format!("{name}_url"), url.as_str().into());
-                body.insert(format!("{name}_method"), "POST".into());
+                set(&mut body, &format!("{name}_url"), url.as_str());
+                set(&mut body, &format!("{name}_method"), "POST");
             }
         }
         Ok(self.basic(post_json(self.url(&["Call"])?, &body)))
@@ -208,12 +210,7 @@ impl Provider for Plivo {
         // One for each token that is valid.
         let genuine = signatures.split(',').any(|signature| {
             let tag = STANDARD.decode(signature.trim()).unwrap_or_default();
-            fits(
-                HMAC_SHA256,
-                self.auth_token.expose(),
-                message.as_bytes(),
-                &tag,
-            )
+            fits(HMAC_SHA256, &self.auth_token, message.as_bytes(), &tag)
         });
         if !genuine {
             return Err(Rejected::Forged);
@@ -241,7 +238,7 @@ impl Provider for Plivo {
             (None, Some("in-progress"), _) => Progress::Answered,
             (None, Some(_), _) => return Err(unreadable("its CallStatus is not known")),
         };
-        let (run, attempt_id) = run_in_query(callback);
+        let (run, attempt_id) = echo::in_query(callback.url);
         Ok(vec![News {
             provider_id,
             run,

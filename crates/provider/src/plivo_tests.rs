@@ -37,7 +37,7 @@ fn a_call_is_asked_for_as_plivo_documents_it() {
         json!({
             "from": "14155550100",
             "to": "14155550123",
-            "answer_url": "https://agent.example/xml?a=1&X-Trace=t1&name=Ada+%26+Bo&seats=2",
+            "answer_url": "https://agent.example/xml?a=1&X-Trace=t1&name=Ada+%26+Bo&seats=2&tags=%5B%22a%22%5D&vip=true",
             "answer_method": "POST",
             "ring_timeout": 40,
             "ring_url": callback,

@@ -7,32 +7,39 @@ use ringdown_vault::Secret;
 use serde_json::{Value, json};
 use url::Url;
 
-use crate::proof::{SKEW, body, fingerprint, fresh, hmac_hex, moment, part};
-use crate::verdict::{
-    ATTEMPT, Row, at, bearer, caller, echo, judge, listed, names, no_base, object, only, placed,
-    set,
-};
-use crate::wire::{id, join, json as read, post_json, text};
+use crate::ask::{at, bearer, caller, object, set};
+use crate::echo::{self, ATTEMPT, names};
+use crate::listed::{Listed, list, pick};
+use crate::signed::{self, SKEW, fingerprint, fits_hex, fresh, moment, part};
+use crate::table::{REFUSALS, Row, Table, never, passing};
+use crate::wire::{id, json as read, post_json, text};
 use crate::{
     Callback, Found, Habits, InvalidSettings, News, Order, Progress, Provider, Rejected, Settings,
     Unfit,
 };
 
 /// Retell, Create Phone Call, responses. A 500 leaves open what was done.
-const TABLE: &[Row] = &[
+const TABLE: Table = Table {
+    provider: "Retell",
+    reset: "retry-after",
+    rows: ROWS,
+    others: REFUSALS,
+};
+
+const ROWS: &[Row] = &[
     // Invalid request; also a number on the do-not-call list.
-    Row::refused(400, "check the numbers and the agent at Retell"),
+    never(400, "check the numbers and the agent at Retell"),
     // Missing or invalid API key.
-    Row::refused(401, "check the API key (retell_api_key)"),
+    never(401, "check the API key (retell_api_key)"),
     // Payment needed: trial over or no valid payment.
-    Row::refused(402, "check the workspace's billing at Retell"),
+    never(402, "check the workspace's billing at Retell"),
     // The agent, or the number, cannot be used.
-    Row::refused(
+    never(
         422,
         "check from_number and agent_id: both have to be in the workspace",
     ),
     // Rate limited: the request is throttled, not processed.
-    Row::again(429, "calls are started faster than the workspace allows"),
+    passing(429, "calls are started faster than the workspace allows"),
 ];
 
 /// A Retell workspace (API reference: Create Phone Call, List Calls, Get Call, Stop Call; webhooks).
@@ -77,7 +84,7 @@ impl Retell {
     }
 
     fn get(&self, method: Method, path: [&str; 3]) -> Option<Request> {
-        let request = Request::new(method, join(&self.base, &path)?);
+        let request = Request::new(method, at(&self.base, &path).ok()?);
         bearer(request, self.key.expose()).ok()
     }
 }
@@ -107,8 +114,8 @@ impl Provider for Retell {
     }
 
     fn request(&self, order: &Order) -> Result<Request, Unfit> {
-        let from = caller("Retell", self.from.as_ref(), order)?;
-        let url = join(&self.base, &["v2", "create-phone-call"]).ok_or_else(no_base)?;
+        let from = caller(self.from.as_ref(), order, "Retell")?;
+        let url = at(&self.base, &["v2", "create-phone-call"])?;
         let mut body = json!({
             "from_number": from,
             "to_number": order.to,
@@ -127,14 +134,13 @@ impl Provider for Retell {
     }
 
     fn outcome(&self, _order: &Order, answer: &Response) -> Outcome {
-        judge("Retell", TABLE, answer, &self.key, |body| {
-            placed("Retell", "call_id", id(body.get("call_id")))
-        })
+        let body = read(answer).unwrap_or_default();
+        TABLE.judge(answer, id(body.get("call_id")), "", &self.key)
     }
 
     /// By the attempt in the call's metadata alone: a call that never rang has no time to be found by.
     fn look_up(&self, order: &Order, _asked_at: Timestamp) -> Option<Request> {
-        let url = join(&self.base, &["v3", "list-calls"])?;
+        let url = at(&self.base, &["v3", "list-calls"]).ok()?;
         let attempt = json!({
             "type": "string", "op": "eq", "key": ATTEMPT, "value": order.attempt_id,
         });
@@ -142,22 +148,20 @@ impl Provider for Retell {
         bearer(post_json(url, &body), self.key.expose()).ok()
     }
 
-    fn found(&self, order: &Order, _asked_at: Timestamp, answer: &Response) -> Found {
-        let body = match listed(answer, &self.key) {
-            Ok(body) => body,
-            Err(found) => return found,
+    fn found(&self, order: &Order, asked_at: Timestamp, answer: &Response) -> Found {
+        let calls = match list(answer, "/items", &self.key) {
+            Ok(calls) => calls,
+            Err(unreadable) => return unreadable,
         };
-        let Some(calls) = body.get("items").and_then(Value::as_array) else {
-            return Found::Unreadable("the answer has no list items".to_owned());
-        };
-        let ours =
-            |call: &&Value| echo(at(call, "/metadata")).1.as_deref() == Some(&*order.attempt_id);
-        only(
-            calls
-                .iter()
-                .filter(ours)
-                .map(|call| id(call.get("call_id"))),
-        )
+        let listed = calls.iter().map(|call| {
+            let attempt = echo::in_variables(&call["metadata"]).1;
+            Listed {
+                id: id(call.get("call_id")),
+                created: None,
+                ours: Some(attempt.as_deref() == Some(&*order.attempt_id)),
+            }
+        });
+        pick(listed.collect(), asked_at)
     }
 
     fn status(&self, provider_id: &str) -> Option<Request> {
@@ -183,14 +187,13 @@ impl Provider for Retell {
         let (Some(time), Some(tag)) = (part(header, "v"), part(header, "d")) else {
             return Err(Rejected::Forged);
         };
-        let key = self.webhook_key.expose().as_bytes();
-        if !hmac_hex(key, &[callback.body, time.as_bytes()], tag) {
+        if !fits_hex(&self.webhook_key, &[callback.body, time.as_bytes()], tag) {
             return Err(Rejected::Forged);
         }
         fresh(callback.at, moment(time, 1000)?, SKEW)?;
-        let body = body(callback)?;
-        let call = at(&body, "/call");
-        let progress = match at(&body, "/event").as_str() {
+        let body = &signed::json(callback)?;
+        let call = &body["call"];
+        let progress = match body["event"].as_str() {
             Some("call_started") => Some(Progress::Answered),
             Some("call_ended" | "call_analyzed") => progress(call),
             _ => return Ok(Vec::new()),
@@ -200,7 +203,7 @@ impl Provider for Retell {
             let problem = "it has no call_id, or no call_status that is known".to_owned();
             return Err(Rejected::Unreadable(problem));
         };
-        let (run, attempt_id) = echo(&call["metadata"]);
+        let (run, attempt_id) = echo::in_variables(&call["metadata"]);
         Ok(vec![News {
             provider_id,
             run,

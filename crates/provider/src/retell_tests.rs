@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::fixtures::*;
+use crate::testing::*;
 
 fn account() -> Retell {
     let fields = json!({ "agent_id": "agent_1", "from_number": "+14155550101" });
@@ -29,12 +29,12 @@ fn a_request_says_everything_once() {
             "override_agent_id": "agent_1",
             "idempotency_key": "attempt-7",
             "metadata": {
-                "ringdown_run_id": "42", "ringdown_attempt_id": "attempt-7", "ringdown_team": "team-1",
+                "ringdown_run_id": "42", "ringdown_attempt_id": "attempt-7", "ringdown_team": "acme",
             },
             "retell_llm_dynamic_variables": {
-                "name": "Ada", "age": "36", "vip": "true", "tags": "[\"a\"]", "X-Trace": "t-1",
+                "name": "Ada & Bo", "seats": "2", "vip": "true", "tags": "[\"a\"]", "X-Trace": "t1",
             },
-            "custom_sip_headers": { "X-Trace": "t-1" },
+            "custom_sip_headers": { "X-Trace": "t1" },
         })
     );
 }
@@ -60,14 +60,14 @@ fn what_is_not_set_is_not_sent() {
 }
 
 #[test]
-fn outcomes() {
+fn answers_become_outcomes() {
     let said = r#"{"status":"error","message":"because"}"#;
-    check_table(
+    outcomes(
         &account(),
         &[
             (201, r#"{"call_id":"call_1"}"#, "placed", "call_1"),
             (200, r#"{"call_id":"call_1"}"#, "placed", "call_1"),
-            (201, "{}", "ambiguous", "no call_id"),
+            (201, "{}", "ambiguous", "names no call"),
             (201, "ok", "ambiguous", "no JSON"),
             (302, "", "ambiguous", "302"),
             (400, said, "never", "because; check the numbers"),
@@ -83,6 +83,7 @@ fn outcomes() {
             (503, "", "ambiguous", "no reason given"),
         ],
     );
+    waits(&account(), answer(429, said), "retry-after");
 }
 
 #[test]
@@ -108,7 +109,9 @@ fn a_lost_call_is_found_by_its_attempt() {
     let provider_id = "call_1".to_owned();
     assert_eq!(found(json!([other, ours])), Found::Call { provider_id });
     assert_eq!(found(json!([other, {}])), Found::Nothing);
-    assert_eq!(found(json!([ours, ours])), Found::Several);
+    let mut again = ours.clone();
+    again["call_id"] = "call_3".into();
+    assert_eq!(found(json!([ours, again])), Found::Several);
     for (status, body) in [(200, "[]"), (200, "x"), (500, r#"{"items":[]}"#)] {
         let found = account.found(&order(), NOW, &answer(status, body));
         assert!(matches!(found, Found::Unreadable(_)), "{found:?}");
@@ -175,14 +178,7 @@ fn callbacks_are_checked_then_read() {
         let headers = headers(&[("x-retell-signature", signature)]);
         account.callback(&callback(&headers, body.as_bytes()))
     };
-    let news = |progress| {
-        vec![News {
-            provider_id: "call_1".to_owned(),
-            run: Some(ringdown_domain::RunId(42)),
-            attempt_id: Some("attempt-7".to_owned()),
-            progress,
-        }]
-    };
+    let news = |progress| news("call_1", progress);
     let event = |event: &str, call: Value| json!({ "event": event, "call": call }).to_string();
     let busy = event("call_ended", call("not_connected", "dial_busy"));
     let good = signed(&busy, NOW, SECRET);
@@ -246,7 +242,7 @@ fn webhooks_may_have_their_own_key() {
 
 proptest! {
     #[test]
-    fn no_answer_is_trusted(status in 100_u16..600, body in bodies()) {
-        check_hostile(&account(), status, &body);
+    fn no_answer_is_trusted(answer in answers(&["call_id", "status", "call_status", "message", "items", "metadata", "ringdown_attempt_id"])) {
+        is_sound(&account(), &answer);
     }
 }

@@ -39,6 +39,7 @@ static DIALECT: Dialect = Dialect {
         provider: "SignalWire",
         reset: "retry-after",
         rows: ROWS,
+        others: &[],
     },
     path: &["api", "laml", "2010-04-01", "Accounts"],
     suffix: "",

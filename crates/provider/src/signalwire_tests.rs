@@ -42,7 +42,8 @@ fn a_call_is_asked_for_as_signalwire_documents_it() {
     };
     assert_eq!(of("To"), ["+14155550123"]);
     assert_eq!(of("From"), ["+14155550100"]);
-    let url = "https://agent.example/laml?X-Trace=t1&name=Ada+%26+Bo&seats=2";
+    let url =
+        "https://agent.example/laml?X-Trace=t1&name=Ada+%26+Bo&seats=2&tags=%5B%22a%22%5D&vip=true";
     assert_eq!(of("Url"), [url]);
     assert_eq!(of("Timeout"), ["40"]);
     let callback = "https://ringdown.example/callbacks/1?run_id=42&team=acme&attempt_id=attempt-7";

@@ -1,32 +1,69 @@
-//! Checking and reading callbacks.
+//! Who sent a callback, and what is in it.
 
 use std::time::Duration;
 
-use ring::hmac;
-use ringdown_domain::{RunId, Timestamp};
+use ring::{digest, hmac};
+use ringdown_domain::Timestamp;
+use ringdown_vault::Secret;
 use serde_json::Value;
 use url::{Url, form_urlencoded};
 
 use crate::{Callback, Rejected};
 
-/// How far a signature's time may be away, where the provider says nothing else.
-pub(crate) const LONGEST_AWAY: Duration = Duration::from_secs(300);
+/// How far a signature's time may be from when it arrives, unless the provider says something else.
+pub(crate) const SKEW: Duration = Duration::from_secs(300);
 
 /// Whether `tag` is the code of `message` under `key`. In constant time.
-pub(crate) fn fits(algorithm: hmac::Algorithm, key: &str, message: &[u8], tag: &[u8]) -> bool {
-    let key = hmac::Key::new(algorithm, key.as_bytes());
+pub(crate) fn fits(algorithm: hmac::Algorithm, key: &Secret, message: &[u8], tag: &[u8]) -> bool {
+    let key = hmac::Key::new(algorithm, key.expose().as_bytes());
     hmac::verify(&key, message, tag).is_ok()
 }
 
-/// # Errors
-/// [`Rejected::Stale`] if `at` is too far from when the callback arrived.
-pub(crate) fn fresh(callback: &Callback<'_>, at: Timestamp) -> Result<(), Rejected> {
-    let away = callback.at.as_micros().abs_diff(at.as_micros());
-    if Duration::from_micros(away) <= LONGEST_AWAY {
+/// Whether this hexadecimal text is the HMAC-SHA256 of the parts one after another. In constant time.
+pub(crate) fn fits_hex(key: &Secret, parts: &[&[u8]], given: &str) -> bool {
+    let tag = unhex(given);
+    tag.is_some_and(|tag| fits(hmac::HMAC_SHA256, key, &parts.concat(), &tag))
+}
+
+/// Refuses a signature that is older than `past`, or more than [`SKEW`] from the future.
+pub(crate) fn fresh(now: Timestamp, signed: Timestamp, past: Duration) -> Result<(), Rejected> {
+    let (age, lead) = (now.since(signed), now.until(signed));
+    if age <= past && lead <= SKEW {
         return Ok(());
     }
-    let seconds = away / 1_000_000;
+    let seconds = age.max(lead).as_secs();
     Err(Rejected::Stale { seconds })
+}
+
+/// A moment that is given as a count of units of so many microseconds.
+pub(crate) fn moment(text: &str, unit_in_micros: i64) -> Result<Timestamp, Rejected> {
+    let count: i64 = text
+        .parse()
+        .map_err(|_| unreadable("the signature's time is no number"))?;
+    Ok(Timestamp::from_micros(count.saturating_mul(unit_in_micros)))
+}
+
+/// A field of a header such as `t=1,v0=ab`.
+pub(crate) fn part<'a>(header: &'a str, name: &str) -> Option<&'a str> {
+    header
+        .split(',')
+        .filter_map(|part| part.trim().split_once('='))
+        .find_map(|(key, value)| (key == name).then_some(value))
+}
+
+/// The token in `Authorization`, with or without the word `Bearer`.
+///
+/// # Errors
+/// [`Rejected::Unsigned`] if there is none.
+pub(crate) fn sent<'a>(callback: &'a Callback<'_>) -> Result<&'a str, Rejected> {
+    let header = callback
+        .header("authorization")
+        .ok_or(Rejected::Unsigned("authorization"))?;
+    let token = match header.split_once(' ') {
+        Some((word, token)) if word.eq_ignore_ascii_case("bearer") => token.trim(),
+        _ => header,
+    };
+    Ok(token)
 }
 
 /// The fields of a form or a query.
@@ -40,30 +77,10 @@ pub(crate) fn field<'a>(form: &'a [(String, String)], name: &str) -> Option<&'a 
     (!value.is_empty()).then_some(value)
 }
 
-/// The run and the attempt that [`crate::Order::callback_with_run`] put into the query.
-pub(crate) fn run_in_query(callback: &Callback<'_>) -> (Option<RunId>, Option<String>) {
-    let query = form(query(callback.url).as_bytes());
-    let run = field(&query, "run_id").and_then(|id| id.parse().ok());
-    (
-        run.map(RunId),
-        field(&query, "attempt_id").map(str::to_owned),
-    )
-}
-
 /// The query of an address, as it is written.
 pub(crate) fn query(url: &str) -> &str {
     let url = url.split('#').next().unwrap_or_default();
     url.split_once('?').map_or("", |(_, query)| query)
-}
-
-/// The run and the attempt in an object `{"run_id", "attempt_id"}`.
-pub(crate) fn run_in(value: &Value) -> (Option<RunId>, Option<String>) {
-    let run = match &value["run_id"] {
-        Value::String(id) => id.parse().ok(),
-        id => id.as_i64(),
-    };
-    let attempt = value["attempt_id"].as_str().map(str::to_owned);
-    (run.map(RunId), attempt)
 }
 
 /// The callback's body as JSON.
@@ -71,7 +88,8 @@ pub(crate) fn run_in(value: &Value) -> (Option<RunId>, Option<String>) {
 /// # Errors
 /// [`Rejected::Unreadable`] if it is none.
 pub(crate) fn json(callback: &Callback<'_>) -> Result<Value, Rejected> {
-    serde_json::from_slice(callback.body).map_err(|_| unreadable("it is no JSON"))
+    serde_json::from_slice(callback.body)
+        .map_err(|error| unreadable(format!("the body is no JSON ({error})")))
 }
 
 /// Signed, and yet not understood.
@@ -100,13 +118,56 @@ pub(crate) fn with_and_without_port(url: &str) -> Vec<String> {
     both
 }
 
-/// Bytes of hexadecimal digits.
-pub(crate) fn hex(text: &str) -> Option<Vec<u8>> {
-    let digits = text.trim().as_bytes();
+/// A few characters that tell secrets apart without telling them.
+pub(crate) fn fingerprint(secret: &Secret) -> String {
+    let digest = digest::digest(&digest::SHA256, secret.expose().as_bytes());
+    hex(digest.as_ref()).chars().take(8).collect()
+}
+
+/// Lower-case hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The bytes of hexadecimal digits, in either case.
+fn unhex(text: &str) -> Option<Vec<u8>> {
     let nibble = |digit: &u8| char::from(*digit).to_digit(16);
     let byte = |pair: &[u8]| match pair {
         [high, low] => u8::try_from(nibble(high)? * 16 + nibble(low)?).ok(),
         _ => None,
     };
-    digits.chunks(2).map(byte).collect()
+    text.as_bytes().chunks(2).map(byte).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_hmac_holds_for_its_bytes_only() {
+        // RFC 4231 section 4.3.
+        let tag = "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843";
+        let key = Secret::new("Jefe");
+        let parts: [&[u8]; 2] = [b"what do ya want ", b"for nothing?"];
+        assert!(fits_hex(&key, &parts, tag));
+        assert!(fits_hex(&key, &parts, &tag.to_uppercase()));
+        assert!(!fits_hex(&key, &[b"what do ya want for nothing!"], tag));
+        for other in ["", "5", "zz", "\u{e9}\u{e9}", &tag[2..]] {
+            assert!(!fits_hex(&key, &parts, other), "{other}");
+        }
+    }
+
+    #[test]
+    fn times_are_bounded_on_both_sides() {
+        let at = |seconds: i64| Timestamp::from_micros(seconds * 1_000_000);
+        for (signed, expected) in [
+            (699, Err(301)),
+            (700, Ok(())),
+            (1300, Ok(())),
+            (1301, Err(301)),
+        ] {
+            let expected = expected.map_err(|seconds| Rejected::Stale { seconds });
+            assert_eq!(fresh(at(1000), at(signed), SKEW), expected);
+        }
+    }
 }

@@ -5,7 +5,7 @@ use ringdown_vault::Secret;
 use serde_json::{Value, json};
 use url::Url;
 
-use crate::ask::at;
+use crate::ask::{at, bearer, set};
 use crate::ending::by_sip;
 use crate::listed::{Listed, list, pick};
 use crate::table::{Row, Table, never, passing};
@@ -17,6 +17,7 @@ const TABLE: Table = Table {
     provider: "Synthflow",
     reset: "retry-after",
     rows: ROWS,
+    others: &[],
 };
 
 const ROWS: &[Row] = &[
@@ -80,8 +81,8 @@ impl Synthflow {
         at(&self.base, &segments)
     }
 
-    fn bearer(&self, request: Request) -> Option<Request> {
-        request.bearer(self.api_key.expose()).ok()
+    fn get(&self, url: Url) -> Option<Request> {
+        bearer(Request::new(Method::GET, url), self.api_key.expose()).ok()
     }
 }
 
@@ -119,11 +120,10 @@ impl Provider for Synthflow {
             "custom_variables": order.texts().map(variable).collect::<Value>(),
         });
         let from = self.from.as_ref().or(order.from.as_ref());
-        if let (Some(from), Some(body)) = (from, body.as_object_mut()) {
-            body.insert("from_phone_number".to_owned(), from.as_str().into());
+        if let Some(from) = from {
+            set(&mut body, "from_phone_number", from.as_str());
         }
-        self.bearer(post_json(self.url(None)?, &body))
-            .ok_or_else(|| Unfit("synthflow_api_key cannot be sent in a header".to_owned()))
+        bearer(post_json(self.url(None)?, &body), self.api_key.expose())
     }
 
     fn outcome(&self, _order: &Order, answer: &Response) -> Outcome {
@@ -140,7 +140,7 @@ impl Provider for Synthflow {
             .append_pair("lead_phone_number", order.to.as_str())
             .append_pair("from_date", &millis.to_string())
             .append_pair("limit", "20");
-        self.bearer(Request::new(Method::GET, url))
+        self.get(url)
     }
 
     fn found(&self, order: &Order, asked_at: Timestamp, answer: &Response) -> Found {
@@ -166,7 +166,7 @@ impl Provider for Synthflow {
 
     fn status(&self, provider_id: &str) -> Option<Request> {
         let url = self.url(Some(provider_id)).ok()?;
-        self.bearer(Request::new(Method::GET, url))
+        self.get(url)
     }
 
     fn progress(&self, answer: &Response) -> Option<Progress> {

@@ -39,6 +39,8 @@ fn a_call_is_asked_for_as_synthflow_documents_it() {
                 {"key": "X-Trace", "value": "t1"},
                 {"key": "name", "value": "Ada & Bo"},
                 {"key": "seats", "value": "2"},
+                {"key": "tags", "value": "[\"a\"]"},
+                {"key": "vip", "value": "true"},
             ],
         })
     );

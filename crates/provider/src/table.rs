@@ -4,7 +4,7 @@ use ringdown_domain::dial::Outcome;
 use ringdown_egress::Response;
 use ringdown_vault::Secret;
 
-use crate::wire::{SHORTEST_SECRET, again, ambiguous, refused, said};
+use crate::wire::{SHORTEST_SECRET, again, ambiguous, json, refused, said};
 
 /// What the provider's documents say of a refusal. Whatever has no row is a doubt.
 #[derive(Clone, Copy, Debug)]
@@ -29,22 +29,12 @@ pub(crate) const fn never(status: u16, advice: &'static str) -> Row {
     }
 }
 
-/// As [`never`], by the provider's own code.
+/// As [`never`], by the provider's own code with any status of 400 to 499.
 pub(crate) const fn never_by(code: &'static str, advice: &'static str) -> Row {
     Row {
         status: None,
         code: Some(code),
         passes: false,
-        advice,
-    }
-}
-
-/// Not processed, and worth another try, by the provider's own code.
-pub(crate) const fn passing_by(code: &'static str, advice: &'static str) -> Row {
-    Row {
-        status: None,
-        code: Some(code),
-        passes: true,
         advice,
     }
 }
@@ -59,6 +49,30 @@ pub(crate) const fn passing(status: u16, advice: &'static str) -> Row {
     }
 }
 
+/// As [`passing`], by the provider's own code with any status of 400 to 499.
+pub(crate) const fn passing_by(code: &'static str, advice: &'static str) -> Row {
+    Row {
+        status: None,
+        code: Some(code),
+        passes: true,
+        advice,
+    }
+}
+
+impl Row {
+    /// Only with this code of the provider's.
+    pub(crate) const fn coded(mut self, code: &'static str) -> Self {
+        self.code = Some(code);
+        self
+    }
+}
+
+/// Statuses by which a server says that it did not do what was asked (RFC 9110 section 15.5): 400 cannot be
+/// processed, 401 was not applied, 403 refused, 404 there is no such thing to ask, 405 not supported, 413, 414
+/// and 415 refused for the message's form, 421 the wrong server, 422 cannot be processed. Not among them: 408,
+/// 409, 425 and 429, which leave open what was done before.
+pub(crate) const REFUSALS: &[u16] = &[400, 401, 403, 404, 405, 413, 414, 415, 421, 422];
+
 /// A provider's table.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Table {
@@ -68,6 +82,9 @@ pub(crate) struct Table {
     pub(crate) reset: &'static str,
     /// The first row that fits holds.
     pub(crate) rows: &'static [Row],
+    /// Statuses that are refusals without a row: [`REFUSALS`] where the provider's documents list few and its
+    /// server keeps to HTTP, else none.
+    pub(crate) others: &'static [u16],
 }
 
 impl Table {
@@ -82,6 +99,9 @@ impl Table {
         if answer.status.is_success() {
             return match id {
                 Some(provider_id) => Outcome::Placed { provider_id },
+                None if answer.cut.is_none() && json(answer).is_err() => {
+                    self.doubt(answer, secret, " and no JSON")
+                }
                 None => self.doubt(answer, secret, " and names no call"),
             };
         }
@@ -94,6 +114,10 @@ impl Table {
             by_status && row.code.is_none_or(|other| other == code)
         };
         let Some(row) = self.rows.iter().find(fits) else {
+            if self.others.contains(&status) {
+                let advice = "check the settings of this account, base_url among them";
+                return refused(self.told(answer, secret, advice));
+            }
             return self.doubt(answer, secret, "");
         };
         let reason = self.told(answer, secret, row.advice);

@@ -7,15 +7,16 @@ use ringdown_domain::dial::{Ending, Outcome};
 use ringdown_domain::{E164, Timestamp};
 use ringdown_egress::{Method, Request, Response, StatusCode};
 use ringdown_vault::Secret;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use url::Url;
 
-use crate::ask::{self, at};
+use crate::ask::{self, at, bearer, object, set};
+use crate::echo;
 use crate::ending::{by_sip, sip_code};
 use crate::listed::{Listed, list, pick};
-use crate::signed::{self, fresh, run_in, unreadable};
+use crate::signed::{self, SKEW, fresh, moment, unreadable};
 use crate::table::{Row, Table, never, never_by, passing_by};
-use crate::time::{parse_rfc3339, rfc3339};
+use crate::time::{parse_rfc3339, rfc3339_millis};
 use crate::wire::{clean, code, id, post_json, said};
 use crate::{
     Callback, Found, Habits, InvalidSettings, News, Order, Progress, Provider, Rejected, Settings,
@@ -28,6 +29,7 @@ const TABLE: Table = Table {
     provider: "Telnyx",
     reset: "x-ratelimit-reset",
     rows: ROWS,
+    others: &[],
 };
 
 const ROWS: &[Row] = &[
@@ -118,10 +120,6 @@ impl Telnyx {
         Ok(telnyx)
     }
 
-    fn bearer(&self, request: Request) -> Option<Request> {
-        request.bearer(self.api_key.expose()).ok()
-    }
-
     /// The events that webhooks were sent for, filtered (Telnyx, List call events).
     fn events(&self, filters: &[(&str, &str)]) -> Option<Request> {
         let mut url = at(&self.base, &["v2", "call_events"]).ok()?;
@@ -129,7 +127,7 @@ impl Telnyx {
             .append_pair("filter[type]", "webhook")
             .extend_pairs(filters)
             .append_pair("page[size]", "50");
-        self.bearer(Request::new(Method::GET, url))
+        bearer(Request::new(Method::GET, url), self.api_key.expose()).ok()
     }
 }
 
@@ -161,11 +159,8 @@ impl Provider for Telnyx {
 
     fn request(&self, order: &Order) -> Result<Request, Unfit> {
         let from = ask::caller(self.from.as_ref(), order, "Telnyx")?;
-        let variables: Map<String, Value> = order
-            .texts()
-            .map(|(name, text)| (name.to_owned(), text.into()))
-            .collect();
-        let mut state = json!({"run_id": order.run.0, "attempt_id": order.attempt_id});
+        let variables = object(order.texts());
+        let mut state = echo::tag(order);
         let mut body = json!({
             "connection_id": self.connection_id,
             "to": order.to.as_str(),
@@ -175,35 +170,29 @@ impl Provider for Telnyx {
             "retry_on_timeout": false,
             "command_id": order.attempt_id,
         });
-        let more = |object: &mut Value, name: &str, value: Value| {
-            if let Some(object) = object.as_object_mut() {
-                object.insert(name.to_owned(), value);
-            }
-        };
         match &self.assistant_id {
-            None => more(&mut state, "dynamic_variables", variables.into()),
+            None => set(&mut state, "dynamic_variables", variables),
             Some(id) => {
                 let assistant = json!({"id": id, "dynamic_variables": variables});
-                more(&mut body, "assistant", assistant);
+                set(&mut body, "assistant", assistant);
                 if let (Some(url), Some(_)) = (&order.callback, &self.public_key) {
-                    more(&mut body, "webhook_url", url.as_str().into());
-                    more(&mut body, "webhook_url_method", "POST".into());
+                    set(&mut body, "webhook_url", url.as_str());
+                    set(&mut body, "webhook_url_method", "POST");
                 }
             }
         }
-        more(
+        set(
             &mut body,
             "client_state",
-            STANDARD.encode(state.to_string()).into(),
+            STANDARD.encode(state.to_string()),
         );
         if !order.sip_headers.is_empty() {
             let header = |(name, value): &(String, String)| json!({"name": name, "value": value});
-            let headers = order.sip_headers.iter().map(header).collect();
-            more(&mut body, "custom_headers", headers);
+            let headers: Value = order.sip_headers.iter().map(header).collect();
+            set(&mut body, "custom_headers", headers);
         }
         let request = post_json(at(&self.base, &["v2", "calls"])?, &body);
-        self.bearer(request)
-            .ok_or_else(|| Unfit("telnyx_api_key cannot be sent in a header".to_owned()))
+        bearer(request, self.api_key.expose())
     }
 
     /// A call is known by its leg, which its events, look-ups and callbacks name.
@@ -225,7 +214,7 @@ impl Provider for Telnyx {
             ("filter[name]", "call.initiated"),
             ("filter[to]", order.to.as_str()),
             ("filter[from]", from.as_str()),
-            ("filter[occurred_at][gte]", &rfc3339(asked_at)),
+            ("filter[occurred_at][gte]", &rfc3339_millis(asked_at)),
         ])
     }
 
@@ -239,7 +228,9 @@ impl Provider for Telnyx {
             created: event["event_timestamp"].as_str().and_then(parse_rfc3339),
             ours: within(event, "client_state")
                 .and_then(Value::as_str)
-                .map(|state| run_in(&client_state(state)).1.as_deref() == Some(&order.attempt_id)),
+                .map(|state| {
+                    echo::in_tag(&client_state(state)).1.as_deref() == Some(&order.attempt_id)
+                }),
         });
         pick(listed.collect(), asked_at)
     }
@@ -277,13 +268,7 @@ impl Provider for Telnyx {
         UnparsedPublicKey::new(&ED25519, key)
             .verify(&message, &signature)
             .map_err(|_| Rejected::Forged)?;
-        let seconds: i64 = time
-            .parse()
-            .map_err(|_| unreadable("its time is no number"))?;
-        fresh(
-            callback,
-            Timestamp::from_micros(seconds.saturating_mul(1_000_000)),
-        )?;
+        fresh(callback.at, moment(time, 1_000_000)?, SKEW)?;
 
         let event = signed::json(callback)?;
         let data = event
@@ -302,7 +287,7 @@ impl Provider for Telnyx {
         let leg = id(payload.get("call_leg_id")).or_else(|| id(payload.get("call_control_id")));
         let provider_id = leg.ok_or_else(|| unreadable("it names no call"))?;
         let state = payload["client_state"].as_str().map(client_state);
-        let (run, attempt_id) = run_in(&state.unwrap_or_default());
+        let (run, attempt_id) = echo::in_tag(&state.unwrap_or_default());
         Ok(vec![News {
             provider_id,
             run,
@@ -336,7 +321,7 @@ fn error_code(body: &Value) -> String {
 /// Telnyx, Hangup causes.
 fn hung_up(event: &Value, answered: bool) -> Progress {
     let cause = within(event, "hangup_cause").and_then(Value::as_str);
-    let sip_code = sip_code(Some(&code(within(event, "sip_hangup_cause"))));
+    let sip_code = sip_code(&code(within(event, "sip_hangup_cause")));
     let by_code = sip_code.and_then(by_sip);
     let ending = match cause {
         // Either side hung up, or the longest time was over.

@@ -51,7 +51,9 @@ fn a_call_is_asked_for_as_telnyx_documents_it() {
             "client_state": null,
             "assistant": {
                 "id": "a-1",
-                "dynamic_variables": {"name": "Ada & Bo", "seats": "2", "X-Trace": "t1"},
+                "dynamic_variables": {
+                    "name": "Ada & Bo", "seats": "2", "vip": "true", "tags": "[\"a\"]", "X-Trace": "t1",
+                },
             },
             "custom_headers": [{"name": "X-Trace", "value": "t1"}],
             "webhook_url": "https://ringdown.example/callbacks/1",

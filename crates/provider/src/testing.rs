@@ -17,15 +17,23 @@ use ringdown_vault::Secret;
 use serde_json::{Map, Value, json};
 use url::form_urlencoded;
 
-use crate::{Callback, News, Order, Progress, Provider, Rejected, Settings};
+use crate::{
+    Callback, Found, InvalidSettings, News, Order, Progress, Provider, Rejected, Settings,
+};
 
-/// Saturday, 28 November 2026, 11:48:30.4 UTC.
+/// Saturday, 28 November 2026, 11:48:30 UTC.
+pub(crate) const NOW: Timestamp = Timestamp::from_micros(1_795_866_510_000_000);
+
+/// In the same second.
 pub(crate) const ASKED_AT: Timestamp = Timestamp::from_micros(1_795_866_510_400_000);
 
+/// What all secrets of accounts are in tests, if not something else is needed.
 pub(crate) const SECRET: &str = "s3cret-token-of-tests";
 
 pub(crate) fn order() -> Order {
-    let Value::Object(variables) = json!({"name": "Ada & Bo", "seats": 2, "X-Trace": "t1"}) else {
+    let Value::Object(variables) = json!({
+        "name": "Ada & Bo", "seats": 2, "vip": true, "tags": ["a"], "X-Trace": "t1",
+    }) else {
         unreachable!()
     };
     Order {
@@ -34,7 +42,7 @@ pub(crate) fn order() -> Order {
         attempt_id: "attempt-7".to_owned(),
         from: Some("+14155550100".parse().unwrap()),
         to: "+14155550123".parse().unwrap(),
-        ring: Duration::from_secs(40),
+        ring: Duration::from_millis(40_900),
         closes_at: ASKED_AT.plus(Duration::from_secs(60)),
         variables,
         sip_headers: vec![("X-Trace".to_owned(), "t1".to_owned())],
@@ -53,14 +61,22 @@ pub(crate) fn bare_order() -> Order {
 }
 
 pub(crate) fn settings(fields: Value, secrets: &[&str]) -> Settings {
+    let secrets: Vec<_> = secrets.iter().map(|name| (*name, SECRET)).collect();
+    settings_with(fields, &secrets)
+}
+
+pub(crate) fn settings_with(fields: Value, secrets: &[(&str, &str)]) -> Settings {
     let Value::Object(fields) = fields else {
         panic!("no object")
     };
-    let secret = |name: &&str| ((*name).to_owned(), Secret::new(SECRET));
-    Settings::new(
-        fields,
-        secrets.iter().map(secret).collect::<BTreeMap<_, _>>(),
-    )
+    let secret = |(name, secret): &(&str, &str)| ((*name).to_owned(), Secret::new(*secret));
+    let secrets: BTreeMap<_, _> = secrets.iter().map(secret).collect();
+    Settings::new(fields, secrets)
+}
+
+/// Which setting `new` complains of.
+pub(crate) fn complains<T: std::fmt::Debug>(made: Result<T, InvalidSettings>, field: &str) {
+    assert_eq!(made.unwrap_err().field, field);
 }
 
 /// `fields` with `more` over them; null takes a field away.
@@ -98,6 +114,13 @@ pub(crate) fn body(request: &Request) -> Value {
     serde_json::from_slice(&request.body).unwrap()
 }
 
+/// The line, and the body as JSON; null if there is none.
+pub(crate) fn shown(request: &Request) -> (String, Value) {
+    let empty = request.body.is_empty();
+    let body = if empty { Value::Null } else { body(request) };
+    (line(request), body)
+}
+
 pub(crate) fn form(request: &Request) -> Vec<(String, String)> {
     let form = "application/x-www-form-urlencoded";
     assert_eq!(header(request, "content-type"), form);
@@ -105,9 +128,10 @@ pub(crate) fn form(request: &Request) -> Vec<(String, String)> {
 }
 
 /// Checks a table of outcomes: status, body, what it comes to, a part of the reason or the id.
-pub(crate) fn outcomes(provider: &dyn Provider, rows: &[(u16, Value, &str, &str)]) {
+pub(crate) fn outcomes(provider: &dyn Provider, rows: &[(u16, impl ToString, &str, &str)]) {
     for (status, body, kind, part) in rows {
-        let outcome = provider.outcome(&order(), &answer(*status, body));
+        let body = body.to_string();
+        let outcome = provider.outcome(&order(), &answer(*status, &body));
         let (came_to, text) = match &outcome {
             Outcome::Placed { provider_id } => ("placed", provider_id),
             Outcome::Ambiguous { reason } => ("ambiguous", reason),
@@ -140,6 +164,32 @@ pub(crate) fn ended(ending: Ending, sip_code: Option<u16>, said: &str) -> Progre
     }
 }
 
+pub(crate) fn headers(fields: &[(&'static str, &str)]) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for (name, value) in fields {
+        let name: HeaderName = name.parse().unwrap();
+        headers.append(name, value.parse().unwrap());
+    }
+    headers
+}
+
+/// A callback that arrives now.
+pub(crate) fn callback<'a>(headers: &'a HeaderMap, body: &'a [u8]) -> Callback<'a> {
+    Callback {
+        url: "https://ringdown.example/callbacks/1?run_id=42&team=acme&attempt_id=attempt-7",
+        method: "POST",
+        headers,
+        body,
+        at: NOW,
+    }
+}
+
+/// The HMAC-SHA256 of the parts one after another.
+pub(crate) fn sign_hex(key: &str, parts: &[&str]) -> String {
+    let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, key.as_bytes());
+    crate::signed::hex(ring::hmac::sign(&key, parts.concat().as_bytes()).as_ref())
+}
+
 /// A callback that was sent to the order's address with its run.
 pub(crate) struct Sent {
     pub(crate) url: String,
@@ -161,15 +211,11 @@ impl Sent {
     }
 
     pub(crate) fn arrives(&self, provider: &dyn Provider) -> Result<Vec<News>, Rejected> {
-        let mut headers = HeaderMap::new();
-        for (name, value) in &self.headers {
-            let name: HeaderName = name.parse().unwrap();
-            headers.append(name, value.parse().unwrap());
-        }
+        let fields: Vec<_> = self.headers.iter().map(|(n, v)| (*n, v.as_str())).collect();
         provider.callback(&Callback {
             url: &self.url,
             method: self.method,
-            headers: &headers,
+            headers: &headers(&fields),
             body: self.body.as_bytes(),
             at: self.at,
         })
@@ -215,24 +261,41 @@ pub(crate) fn answers(names: &'static [&'static str]) -> impl Strategy<Value = R
     (prop_oneof![100_u16..600, Just(200)], body).prop_map(|(status, body)| answer(status, body))
 }
 
-/// Nothing panics, nothing but a success is placed, nothing shows the secret.
+/// Nothing that a provider answers makes a panic, a secret seen, or a call of what is none; and no callback without a
+/// signature is believed.
 pub(crate) fn is_sound(provider: &dyn Provider, answer: &Response) {
     let order = order();
+    let body = String::from_utf8(answer.body.to_vec()).unwrap();
     let outcome = provider.outcome(&order, answer);
     match &outcome {
         Outcome::Placed { provider_id } => {
-            assert!(answer.status.is_success() && !provider_id.is_empty());
+            assert!(answer.status.is_success(), "{outcome:?}");
+            // LiveKit's has two parts.
+            let id = Value::from(provider_id.split('@').next().unwrap()).to_string();
+            let id = &id[1..id.len() - 1];
+            // An account's second secret is hidden before an id is looked for.
+            let said = body.contains(id) || id == "(hidden)";
+            assert!(!id.is_empty(), "{outcome:?}");
+            assert!(
+                said || *provider_id == order.attempt_id,
+                "{body}: {outcome:?}"
+            );
         }
         Outcome::NotPlaced { reason, .. } | Outcome::Ambiguous { reason } => {
             assert!(!reason.contains(SECRET), "{reason}");
         }
     }
     let found = provider.found(&order, ASKED_AT, answer);
-    if let crate::Found::Unreadable(why) = &found {
+    if let Found::Unreadable(why) = &found {
         assert!(!why.contains(SECRET), "{why}");
     }
-    let _ = provider.progress(answer);
+    let progress = provider.progress(answer);
+    if !answer.status.is_success() {
+        assert!(!matches!(found, Found::Call { .. }), "{found:?}");
+        assert_eq!(progress, None);
+    }
     assert!(!format!("{provider:?} {}", provider.account()).contains(SECRET));
-    let body = String::from_utf8(answer.body.to_vec()).unwrap();
-    assert!(Sent::new(body, Vec::new()).arrives(provider).is_err());
+    for fields in [vec![], vec![("authorization", "Bearer a.b.c".to_owned())]] {
+        assert!(Sent::new(&body, fields).arrives(provider).is_err());
+    }
 }

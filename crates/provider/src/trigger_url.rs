@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 use crate::table::{Row, Table, never};
-use crate::time::rfc3339;
+use crate::time::rfc3339_millis;
 use crate::wire::{ambiguous, code, id, post_json, refused};
 use crate::{Habits, InvalidSettings, Order, Provider, Settings, Unfit, ask, wire};
 
@@ -17,6 +17,7 @@ const TABLE: Table = Table {
     provider: "the trigger URL",
     reset: "retry-after",
     rows: ROWS,
+    others: &[],
 };
 
 /// RFC 9110 section 15: the receiver's own words are not known, so only what says that the request was not acted on
@@ -118,7 +119,7 @@ impl Provider for TriggerUrl {
             "dynamic_variables": order.variables,
             "run_id": order.run.0,
             "attempt_id": order.attempt_id,
-            "closes_at": rfc3339(order.closes_at),
+            "closes_at": rfc3339_millis(order.closes_at),
         });
         let header = |text: &str| {
             HeaderValue::from_str(text).map_err(|_| Unfit("a header cannot be sent".to_owned()))

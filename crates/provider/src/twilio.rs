@@ -68,6 +68,7 @@ static DIALECT: Dialect = Dialect {
         provider: "Twilio",
         reset: "retry-after",
         rows: ROWS,
+        others: &[],
     },
     path: &["2010-04-01", "Accounts"],
     suffix: ".json",

@@ -36,7 +36,7 @@ fn a_call_is_asked_for_as_twilio_documents_it() {
     let basic = format!("Basic {}", STANDARD.encode(format!("AC1:{SECRET}")));
     assert_eq!(header(&request, "authorization"), basic);
     let callback = "https://ringdown.example/callbacks/1?run_id=42&team=acme&attempt_id=attempt-7";
-    let url = format!("{ANSWER}?X-Trace=t1&name=Ada+%26+Bo&seats=2");
+    let url = format!("{ANSWER}?X-Trace=t1&name=Ada+%26+Bo&seats=2&tags=%5B%22a%22%5D&vip=true");
     let expected = [
         ("To", "+14155550123"),
         ("From", "+14155550111"),

@@ -7,12 +7,14 @@ use ringdown_vault::Secret;
 use serde_json::{Value, json};
 use url::Url;
 
-use crate::clock::rfc3339;
-use crate::proof::{body, fingerprint};
-use crate::verdict::{
-    Row, at, bearer, echo, ending_of_sip, judge, listed, names, no_base, only, placed, set,
-};
-use crate::wire::{ambiguous, id, join, json as read, post_json, said, text};
+use crate::ask::{at, bearer, set};
+use crate::echo::{self, names};
+use crate::ending::by_sip_alone;
+use crate::listed::{Listed, list, pick};
+use crate::signed::{self, fingerprint};
+use crate::table::{REFUSALS, Row, Table, never, passing};
+use crate::time::rfc3339;
+use crate::wire::{id, json as read, post_json, said, text};
 use crate::{
     Callback, Found, Habits, InvalidSettings, News, Order, Progress, Provider, Rejected, Settings,
     Unfit,
@@ -21,20 +23,29 @@ use crate::{
 use self::proof::Proof;
 
 /// Vapi, Create Call, responses. Its 429 is not documented.
-const TABLE: &[Row] = &[
+const TABLE: Table = Table {
+    provider: "Vapi",
+    reset: "retry-after",
+    rows: ROWS,
+    others: REFUSALS,
+};
+
+/// What the refusal of a call above the limit says.
+const CONCURRENCY: &str = "concurrency limit";
+
+const ROWS: &[Row] = &[
+    // It passes.
+    passing(400, "too many calls are up; raise the organisation's limit").coded(CONCURRENCY),
     // Policy, limits or validation.
-    Row::refused(
+    never(
         400,
         "check assistant_id and phone_number_id, and the limits of the number at Vapi",
     ),
-    Row::refused(
+    never(
         401,
         "check the API key (vapi_api_key): the private one is needed",
     ),
 ];
-
-/// Where a call hands its variables back.
-const VARIABLES: &str = "/assistantOverrides/variableValues";
 
 /// A Vapi organisation (API reference: Create Call, List Calls, Get Call; server messages).
 ///
@@ -146,34 +157,27 @@ impl Provider for Vapi {
             "customer": { "number": order.to },
             "assistantOverrides": overrides,
         });
-        let url = join(&self.base, &["call"]).ok_or_else(no_base)?;
+        let url = at(&self.base, &["call"])?;
         bearer(post_json(url, &body), self.key.expose())
     }
 
     fn outcome(&self, _order: &Order, answer: &Response) -> Outcome {
-        // Vapi, Create Call, 400: the concurrency limit is told as a refusal too, and passes.
-        if answer.status.as_u16() == 400 {
-            let said = said(&answer.body, &self.key);
-            if said.to_ascii_lowercase().contains("concurrency limit") {
-                let reason = format!("Vapi answered 400: {said}");
-                return crate::wire::again(answer, "retry-after", reason);
-            }
+        let body = read(answer).unwrap_or_default();
+        // Vapi, SubscriptionLimits: "True if this call was blocked by the Call Concurrency limit". It is
+        // not said whether a blocked call is dropped or waits, so it has to be looked up.
+        let blocked = body.pointer("/subscriptionLimits/concurrencyBlocked");
+        if answer.status.is_success() && blocked == Some(&Value::Bool(true)) {
+            let more = " and says that its concurrency limit blocks the call";
+            return TABLE.doubt(answer, &self.key, more);
         }
-        judge("Vapi", TABLE, answer, &self.key, |call| {
-            // Vapi, SubscriptionLimits: "True if this call was blocked by the Call Concurrency limit". It is
-            // not said whether a blocked call is dropped or waits, so it has to be looked up.
-            if call.pointer("/subscriptionLimits/concurrencyBlocked") == Some(&Value::Bool(true)) {
-                return ambiguous(
-                    "Vapi accepted the call and says that its concurrency limit blocks it"
-                        .to_owned(),
-                );
-            }
-            placed("Vapi", "id", id(call.get("id")))
-        })
+        let words = said(&answer.body, &self.key).to_ascii_lowercase();
+        let code = words.contains(CONCURRENCY).then_some(CONCURRENCY);
+        let call = id(body.get("id"));
+        TABLE.judge(answer, call, code.unwrap_or_default(), &self.key)
     }
 
     fn look_up(&self, _order: &Order, asked_at: Timestamp) -> Option<Request> {
-        let mut url = join(&self.base, &["call"])?;
+        let mut url = at(&self.base, &["call"]).ok()?;
         url.query_pairs_mut()
             .append_pair("assistantId", &self.assistant_id)
             .append_pair("phoneNumberId", &self.phone_number_id)
@@ -184,29 +188,26 @@ impl Provider for Vapi {
 
     /// A call with our attempt among its variables, else the only one to that number which has no attempt of
     /// another order.
-    fn found(&self, order: &Order, _asked_at: Timestamp, answer: &Response) -> Found {
-        let body = match listed(answer, &self.key) {
-            Ok(body) => body,
-            Err(found) => return found,
+    fn found(&self, order: &Order, asked_at: Timestamp, answer: &Response) -> Found {
+        let calls = match list(answer, "", &self.key) {
+            Ok(calls) => calls,
+            Err(unreadable) => return unreadable,
         };
-        let Some(calls) = body.as_array() else {
-            return Found::Unreadable("the answer is no list of calls".to_owned());
-        };
-        let to = |call: &&Value| at(call, "/customer/number") == order.to.as_str();
-        let attempt = |call: &Value| echo(at(call, VARIABLES)).1;
-        let ours = |call: &&Value| attempt(call).as_deref() == Some(order.attempt_id.as_str());
-        let ids = |call: &Value| id(call.get("id"));
-        match only(calls.iter().filter(ours).map(ids)) {
-            Found::Nothing => {
-                let bare = |call: &&Value| to(call) && attempt(call).is_none();
-                only(calls.iter().filter(bare).map(ids))
-            }
-            found => found,
-        }
+        let listed = calls.iter().filter_map(|call| {
+            let ours = carried(call).1.map(|attempt| attempt == order.attempt_id);
+            let customer = &call["customer"];
+            let same_number = customer["number"] == order.to.as_str();
+            (ours.is_some() || same_number).then(|| Listed {
+                id: id(call.get("id")),
+                created: Some(asked_at),
+                ours,
+            })
+        });
+        pick(listed.collect(), asked_at)
     }
 
     fn status(&self, provider_id: &str) -> Option<Request> {
-        let url = join(&self.base, &["call", provider_id])?;
+        let url = at(&self.base, &["call", provider_id]).ok()?;
         bearer(Request::new(Method::GET, url), self.key.expose()).ok()
     }
 
@@ -214,8 +215,8 @@ impl Provider for Vapi {
         if !answer.status.is_success() {
             return None;
         }
-        let call = read(answer).ok()?;
-        progress(at(&call, "/status").as_str()?, call.get("endedReason"))
+        let call = &read(answer).ok()?;
+        progress(call["status"].as_str()?, call.get("endedReason"))
     }
 
     /// Vapi, server authentication: the scheme is the user's choice, so it is a setting here.
@@ -224,8 +225,8 @@ impl Provider for Vapi {
             .as_ref()
             .ok_or(Rejected::NotExpected)?
             .check(callback)?;
-        let body = body(callback)?;
-        let message = at(&body, "/message");
+        let body = &signed::json(callback)?;
+        let message = &body["message"];
         let status = match message["type"].as_str() {
             Some("status-update") => message["status"].as_str(),
             Some("end-of-call-report") => Some("ended"),
@@ -237,7 +238,7 @@ impl Provider for Vapi {
             let problem = "it has no call.id, or no status that is known".to_owned();
             return Err(Rejected::Unreadable(problem));
         };
-        let (run, attempt_id) = echo(at(call, VARIABLES));
+        let (run, attempt_id) = carried(call);
         Ok(vec![News {
             provider_id,
             run,
@@ -245,6 +246,12 @@ impl Provider for Vapi {
             progress,
         }])
     }
+}
+
+/// A call hands its variables back.
+fn carried(call: &Value) -> echo::Echo {
+    let overrides = &call["assistantOverrides"];
+    echo::in_variables(&overrides["variableValues"])
 }
 
 /// Vapi, Get Call, `status`.
@@ -272,7 +279,7 @@ fn ending(reason: &str) -> (Ending, Option<u16>) {
     if let Some((_, rest)) = reason.split_once("outbound-sip-") {
         let code = rest.split('-').next().unwrap_or_default().parse().ok();
         let code = code.filter(|code| (300..700).contains(code));
-        return (code.map_or(Ending::Failed, ending_of_sip), code);
+        return (by_sip_alone(code), code);
     }
     let ending = match reason {
         "customer-busy" => Ending::Busy,

@@ -8,28 +8,37 @@ use ringdown_vault::Secret;
 use serde_json::{Map, Value, json};
 use url::Url;
 
-use crate::clock::{self, Clock, rfc3339};
+use crate::ask::{at, bearer, caller, ring, set, url_setting, with_variables};
+use crate::echo::{self, names};
+use crate::ending::sip_code;
 use crate::jwt::{Claims, PrivateKey, verify};
-use crate::proof::{body, echo_in_query, hex, sent};
-use crate::verdict::{
-    Row, at, bearer, caller, judge, listed, names, no_base, only, placed, set, sip_code,
-};
-use crate::wire::{digits, id, join, json as read, post_json, text};
+use crate::listed::{Listed, list, pick};
+use crate::signed::{self, hex, sent};
+use crate::table::{REFUSALS, Row, Table, never, passing};
+use crate::time::{self, Clock, rfc3339};
+use crate::wire::{code, digits, id, json as read, post_json, text};
 use crate::{
     Callback, Found, Habits, InvalidSettings, News, Order, Progress, Provider, Rejected, Settings,
     Unfit,
 };
 
 /// Vonage, Voice API, Create an outbound call, responses.
-const TABLE: &[Row] = &[
+const TABLE: Table = Table {
+    provider: "Vonage",
+    reset: "retry-after",
+    rows: ROWS,
+    others: REFUSALS,
+};
+
+const ROWS: &[Row] = &[
     // Invalid parameters, which are named.
-    Row::refused(400, "check the numbers and answer_url"),
-    Row::refused(
+    never(400, "check the numbers and answer_url"),
+    never(
         401,
         "check application_id, vonage_private_key and this machine's clock",
     ),
     // Too many requests: more than three calls a second are rejected, not queued.
-    Row::again(429, "calls are started faster than Vonage allows"),
+    passing(429, "calls are started faster than Vonage allows"),
 ];
 
 /// Shortest and longest time to ring, in seconds (`ringing_timer`).
@@ -74,9 +83,7 @@ impl Vonage {
         let pem = settings
             .secret(KEY)
             .ok_or_else(|| InvalidSettings::new(KEY, "it is missing"))?;
-        let answer_url = settings
-            .url("answer_url")?
-            .ok_or_else(|| InvalidSettings::new("answer_url", "it is missing"))?;
+        let answer_url = url_setting(&mut settings, "answer_url")?;
         let account = Self {
             base: settings.base("https://api.nexmo.com")?,
             application_id: settings.required("application_id")?,
@@ -86,7 +93,7 @@ impl Vonage {
             signature_secret: settings.secret("vonage_signature_secret"),
             answer_url,
             from: settings.number("from_number")?,
-            clock: clock::system,
+            clock: time::system,
         };
         settings.finish()?;
         Ok(account)
@@ -103,8 +110,10 @@ impl Vonage {
         bearer(request, &token)
     }
 
-    fn call(&self, path: &[&str]) -> Option<Url> {
-        join(&join(&self.base, &["v1", "calls"])?, path)
+    fn url(&self, call: Option<&str>) -> Result<Url, Unfit> {
+        let mut segments = vec!["v1", "calls"];
+        segments.extend(call);
+        at(&self.base, &segments)
     }
 }
 
@@ -133,37 +142,31 @@ impl Provider for Vonage {
     }
 
     fn request(&self, order: &Order) -> Result<Request, Unfit> {
-        let from = caller("Vonage", self.from.as_ref(), order)?;
-        let ring = order.ring_seconds(RING.0, RING.1);
-        let ring = ring.ok_or_else(|| Unfit("less than a second is left to ring".to_owned()))?;
-        let mut answer_url = self.answer_url.clone();
-        answer_url
-            .query_pairs_mut()
-            .extend_pairs(order.texts())
-            .extend_pairs(names(order));
+        let from = caller(self.from.as_ref(), order, "Vonage")?;
+        let mut answer_url = with_variables(&self.answer_url, order);
+        answer_url.query_pairs_mut().extend_pairs(names(order));
         let mut body = json!({
             "to": [{ "type": "phone", "number": digits(&order.to) }],
             "from": { "type": "phone", "number": digits(from) },
             "answer_url": [answer_url],
             "answer_method": "GET",
-            "ringing_timer": ring,
+            "ringing_timer": ring(order, RING.0, RING.1, "Vonage")?,
         });
         if let Some(url) = order.callback_with_run() {
             set(&mut body, "event_url", json!([url]));
             set(&mut body, "event_method", "POST");
         }
-        self.signed(post_json(self.call(&[]).ok_or_else(no_base)?, &body))
+        self.signed(post_json(self.url(None)?, &body))
     }
 
     fn outcome(&self, _order: &Order, answer: &Response) -> Outcome {
-        judge("Vonage", TABLE, answer, &self.nothing, |body| {
-            placed("Vonage", "uuid", id(body.get("uuid")))
-        })
+        let body = read(answer).unwrap_or_default();
+        TABLE.judge(answer, id(body.get("uuid")), "", &self.nothing)
     }
 
     /// The list has no filter for numbers.
     fn look_up(&self, _order: &Order, asked_at: Timestamp) -> Option<Request> {
-        let mut url = self.call(&[])?;
+        let mut url = self.url(None).ok()?;
         url.query_pairs_mut()
             .append_pair("date_start", &rfc3339(asked_at))
             .append_pair("page_size", "100");
@@ -171,25 +174,30 @@ impl Provider for Vonage {
     }
 
     /// The only call between the two numbers. Calls carry nothing of ours here.
-    fn found(&self, order: &Order, _asked_at: Timestamp, answer: &Response) -> Found {
-        let body = match listed(answer, &self.nothing) {
-            Ok(body) => body,
-            Err(found) => return found,
+    fn found(&self, order: &Order, asked_at: Timestamp, answer: &Response) -> Found {
+        let calls = match list(answer, "/_embedded/calls", &self.nothing) {
+            Ok(calls) => calls,
+            Err(unreadable) => return unreadable,
         };
-        let calls = at(&body, "/_embedded/calls").as_array();
-        let (Some(calls), Ok(from)) = (calls, caller("Vonage", self.from.as_ref(), order)) else {
-            return Found::Unreadable("the answer has no list _embedded.calls".to_owned());
-        };
+        let from = self.from.as_ref().or(order.from.as_ref());
         let is = |end: &Value, number: &E164| {
             let end = end.get("number").unwrap_or(end);
             end == digits(number)
         };
-        let ours = |call: &&Value| is(at(call, "/to"), &order.to) && is(at(call, "/from"), from);
-        only(calls.iter().filter(ours).map(|call| id(call.get("uuid"))))
+        let between = |call: &&Value| {
+            let from = from.is_some_and(|from| is(&call["from"], from));
+            from && is(&call["to"], &order.to)
+        };
+        let listed = calls.iter().filter(between).map(|call| Listed {
+            id: id(call.get("uuid")),
+            created: Some(asked_at),
+            ours: None,
+        });
+        pick(listed.collect(), asked_at)
     }
 
     fn status(&self, provider_id: &str) -> Option<Request> {
-        let url = self.call(&[provider_id])?;
+        let url = self.url(Some(provider_id)).ok()?;
         self.signed(Request::new(Method::GET, url)).ok()
     }
 
@@ -202,7 +210,8 @@ impl Provider for Vonage {
 
     /// Vonage, Modify an in-progress call: hangs up, ringing or not.
     fn cancel(&self, provider_id: &str) -> Option<Request> {
-        let mut request = post_json(self.call(&[provider_id])?, &json!({ "action": "hangup" }));
+        let url = self.url(Some(provider_id)).ok()?;
+        let mut request = post_json(url, &json!({ "action": "hangup" }));
         request.method = Method::PUT;
         self.signed(request).ok()
     }
@@ -226,14 +235,14 @@ impl Provider for Vonage {
         if application.is_some_and(|application| application != self.application_id) {
             return Err(Rejected::Forged);
         }
-        let body = body(callback)?;
-        let Some(progress) = progress(&body) else {
+        let body = &signed::json(callback)?;
+        let Some(progress) = progress(body) else {
             // Errors, recordings and transfers have no status of a call.
             return Ok(Vec::new());
         };
         let provider_id = id(body.get("uuid"))
             .ok_or_else(|| Rejected::Unreadable("it has a status, but no uuid".to_owned()))?;
-        let (run, attempt_id) = echo_in_query(callback.url);
+        let (run, attempt_id) = echo::in_query(callback.url);
         Ok(vec![News {
             provider_id,
             run,
@@ -245,7 +254,7 @@ impl Provider for Vonage {
 
 /// Vonage, call states. Nothing waits at Vonage, so a call that is started is dialed.
 fn progress(call: &Value) -> Option<Progress> {
-    let status = at(call, "/status").as_str()?;
+    let status = call["status"].as_str()?;
     let ending = match status {
         "started" | "ringing" => return Some(Progress::Ringing),
         // `machine`: answered, by one.
@@ -262,7 +271,7 @@ fn progress(call: &Value) -> Option<Progress> {
     let said = text(call.get("detail")).or_else(|| text(call.get("reason")));
     Some(Progress::Ended {
         ending,
-        sip_code: sip_code(call.get("sip_code")),
+        sip_code: sip_code(&code(call.get("sip_code"))),
         said: said.unwrap_or_else(|| status.to_owned()),
     })
 }
