@@ -107,10 +107,16 @@ async fn a_number_is_shared_and_never_exceeded() {
         let holder = format!("dialer-{holder}");
         assert_eq!(bus.hold("account", &holder, 0, 10, lease).await.unwrap(), 0);
     }
-    assert_eq!(bus.hold("account", "another", 10, 10, lease).await.unwrap(), 10);
+    assert_eq!(
+        bus.hold("account", "another", 10, 10, lease).await.unwrap(),
+        10
+    );
     // Who is not heard holds nothing.
     let short = Duration::from_millis(1);
-    assert_eq!(bus.hold("account", "another", 10, 10, short).await.unwrap(), 10);
+    assert_eq!(
+        bus.hold("account", "another", 10, 10, short).await.unwrap(),
+        10
+    );
     let mut got = 0;
     while got == 0 {
         got = bus.hold("account", "next", 10, 10, lease).await.unwrap();

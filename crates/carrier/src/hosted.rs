@@ -15,8 +15,10 @@ use url::Url;
 
 use crate::{Carrier, Dialed, Order};
 
-/// Longest wait for the answer to a request that places a call.
+/// Longest and shortest wait for the answer to a request that places a call; between them, as long as the window is
+/// open.
 const ANSWER: Duration = Duration::from_secs(30);
+const QUICKEST: Duration = Duration::from_secs(3);
 
 /// Longest wait for an answer that changes nothing.
 const LOOK: Duration = Duration::from_secs(10);
@@ -270,7 +272,7 @@ impl Carrier for Hosted {
             Ok(request) => request,
             Err(unfit) => return refused(unfit.to_string()),
         };
-        request.timeout = request.timeout.min(ANSWER);
+        request.timeout = order.time_left.clamp(QUICKEST, ANSWER);
         let asked_at = now();
         // Once it is on its way, giving up would only leave a doubt.
         let outcome = self.place(&asked, request).await;

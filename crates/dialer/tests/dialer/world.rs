@@ -133,7 +133,11 @@ impl World {
     }
 
     pub(crate) async fn cancelled(&self, run: i64) {
-        let envelope = transition(&self.bus, run, Status::Cancelled, |_| ());
+        self.entered(run, Status::Cancelled).await;
+    }
+
+    pub(crate) async fn entered(&self, run: i64, status: Status) {
+        let envelope = transition(&self.bus, run, status, |_| ());
         self.publish(&envelope).await;
     }
 
@@ -270,6 +274,12 @@ impl Facts {
     pub(crate) async fn outcome(&mut self, run: i64) -> Step {
         let is_final = |fact: &DialFact| fact.stage().is_some_and(Stage::is_final);
         self.until(|fact| fact.run_id == run && is_final(fact))
+            .await
+    }
+
+    /// Reads on until something like this is said of `run`.
+    pub(crate) async fn until_step(&mut self, run: i64, wanted: impl Fn(&Step) -> bool) -> Step {
+        self.until(|fact| fact.run_id == run && fact.step.as_ref().is_some_and(&wanted))
             .await
     }
 

@@ -243,7 +243,10 @@ mod tests {
         dial.row.explanation = "placed as CA1; the provider says: busy, SIP 486".to_owned();
         let refused = attempt(AttemptKind::Invite, "caller_id_mismatch", 9, 1);
         let both = explain(&run(), &[refused, dial.clone()]);
-        assert!(both.contains("that is the call the dialer placed"), "{both}");
+        assert!(
+            both.contains("that is the call the dialer placed"),
+            "{both}"
+        );
         assert!(both.contains("the number was not busy"), "{both}");
         let alone = explain(&run(), &[dial]);
         assert!(alone.contains("but it did not arrive here"), "{alone}");

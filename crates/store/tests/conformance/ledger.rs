@@ -1,5 +1,5 @@
-use ringdown_domain::dial::Ending;
 use ringdown_domain::attempt::Verdict;
+use ringdown_domain::dial::Ending;
 use ringdown_domain::{CallerHeader, CallerValue, OrganisationId, Presented, RunId};
 use ringdown_store::{AttemptFilter, AttemptKind, NewAttempt};
 
@@ -82,11 +82,18 @@ pub async fn how_a_dialed_call_ended_is_kept(db: Db) {
     for row in [placed("a"), ended("a"), ended("b"), placed("b"), ended("b")] {
         db.record_attempt(row).await.unwrap();
     }
-    let rows = db.attempts(org.into(), AttemptFilter::default(), PAGE).await;
+    let rows = db
+        .attempts(org.into(), AttemptFilter::default(), PAGE)
+        .await;
     for row in rows.unwrap().rows {
         let row = row.row;
         let told = (row.ending, row.response, row.explanation.as_str());
-        assert_eq!(told, (Some(Ending::Busy), Some(486), "busy"), "{}", row.attempt_id);
+        assert_eq!(
+            told,
+            (Some(Ending::Busy), Some(486), "busy"),
+            "{}",
+            row.attempt_id
+        );
     }
 }
 
