@@ -204,7 +204,8 @@ impl Provider for LiveKit {
             field(&body, ["sip_call_id", "sipCallId"]),
             field(&body, ["room_name", "roomName"]),
         );
-        TABLE.judge(answer, call, &code(body.get("code")), &self.secret)
+        let code = body.get("code").and_then(Value::as_str);
+        TABLE.judge(answer, call, code.unwrap_or_default(), &self.secret)
     }
 
     /// Who is in the attempt's room.
