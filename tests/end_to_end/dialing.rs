@@ -192,7 +192,7 @@ async fn a_dialer_killed_between_claim_and_dial_leaves_a_run_that_is_never_diale
         "{steps:?}"
     );
     let (fact, status) = facts.ended(run).await;
-    assert_eq!(status, Status::Timeout);
+    assert_eq!(status, Status::Failed);
     assert!(
         fact.error_message.contains("nothing was dialed"),
         "{}",

@@ -6,6 +6,7 @@
     clippy::indexing_slicing
 )]
 
+mod accounts;
 mod admin;
 mod backup;
 mod clock;

@@ -328,7 +328,7 @@ impl State {
                 }
                 Self::Timeout { reason }
             }
-            (Self::Pending { .. }, Event::NotDialed { reason }) => Self::Timeout { reason },
+            (Self::Pending { .. }, Event::NotDialed { reason }) => Self::Failed { reason },
             (Self::InProgress { call, .. }, Event::CallEnded { call: other, .. })
             | (
                 Self::InProgress { call, .. } | Self::Evaluating { call, .. },

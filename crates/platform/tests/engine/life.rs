@@ -384,7 +384,7 @@ async fn a_dial_that_was_not_placed_ends_the_run_with_its_reason() {
     world
         .publish(dial(id, "a", not_placed("invalid number")), "d2")
         .await;
-    let over = seen.until(id, Status::Timeout).await;
+    let over = seen.until(id, Status::Failed).await;
     assert!(
         over.error_message.contains("invalid number"),
         "{}",
