@@ -42,8 +42,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "rest",
         &[
-            "platform", "webhook", "suite", "carrier", "egress", "vault", "cron", "api", "store",
-            "bus", "proto", "domain",
+            "platform", "webhook", "suite", "carrier", "provider", "egress", "vault", "cron",
+            "api", "store", "bus", "proto", "domain",
         ],
     ),
     ("scheduler", &["client", "bus", "api", "proto", "domain"]),

@@ -189,3 +189,69 @@ async fn keys_are_rotated_while_the_server_runs() {
     Keyring::parse(&made.out).unwrap();
     server.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn carriers_are_administered_without_a_secret_on_the_command_line() {
+    const SECRET: &str = "s3cret-of-the-carrier";
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::up(folder.path(), &["--voice", "tone"]).await;
+    let file = folder.path().join("token file");
+    std::fs::write(&file, format!("{SECRET}\n")).unwrap();
+    let from_file = format!("twilio_auth_token=@{}", file.display());
+    let url = "url=https://agent.example/answer";
+    let sid = "account_sid=AC1";
+    let add = ["carriers", "add", "main", "twilio", "--setting", url];
+    let add = [&add[..], &["--secret", &from_file]].concat();
+    let said = ask(&server, &add).await;
+    assert_eq!(said.status.code(), Some(4), "{}", said.err);
+    assert!(said.err.contains("settings.account_sid"), "{}", said.err);
+    let add = [&add[..], &["--setting", sid, "--calls-per-second", "2.5"]].concat();
+    let made = json(&server, &add).await;
+    assert_eq!(made["settings"]["account_sid"], "AC1");
+    assert_eq!(made["secrets_configured"][0], "twilio_auth_token");
+    assert_eq!(made["calls_per_second"], 2.5);
+    let open = format!("twilio_auth_token={SECRET}");
+    let said = ask(&server, &["carriers", "set", "main", "--secret", &open]).await;
+    assert_eq!(said.status.code(), Some(2), "{}", said.err);
+
+    let mut set = ringdown(&["carriers", "set", "main", "--concurrent-calls", "3"]);
+    set.args(["--setting", "machine_detection=", "--calls-per-second", "0"]);
+    set.args(["--secret", "twilio_auth_token=env:TOKEN_OF_THE_TEST"]);
+    set.args(["--url", &server.ready.http_url, "--format", "json"]);
+    set.args(["--api-key", &server.ready.admin_key]);
+    set.env("TOKEN_OF_THE_TEST", SECRET);
+    let said = finished(set).await;
+    assert!(said.status.success(), "{}", said.err);
+    let set: Value = serde_json::from_str(&said.out).unwrap();
+    assert_eq!(set["settings"], made["settings"]);
+    assert_eq!(set["calls_per_second"], Value::Null);
+    assert_eq!(set["concurrent_calls"], 3);
+
+    let agent = json(&server, &["agents", "create", "--name", "Agent"]).await;
+    let agent = agent["id"].to_string();
+    let route = ["agents", "dial-route", &agent, "carrier:none"];
+    let said = ask(&server, &route).await;
+    assert_eq!(said.status.code(), Some(4), "{}", said.err);
+    assert!(said.err.contains("carrier:main"), "{}", said.err);
+    let set = json(&server, &["agents", "dial-route", &agent, "carrier:main"]).await;
+    assert_eq!(set["route"], "carrier:main");
+    let shown = json(&server, &["carriers", "show", "main"]).await;
+    assert_eq!(shown["agents"][0]["name"], "Agent");
+    let remove = ["carriers", "remove", "main", "--yes"];
+    let said = ask(&server, &remove).await;
+    assert_eq!(said.status.code(), Some(4), "{}", said.err);
+    assert!(said.err.contains("(Agent)"), "{}", said.err);
+    let neither = ask(&server, &["agents", "dial-route", &agent]).await;
+    assert_eq!(neither.status.code(), Some(2), "{}", neither.err);
+    let cleared = json(&server, &["agents", "dial-route", &agent, "--clear"]).await;
+    assert_eq!(cleared["route"], Value::Null);
+    let listed = json(&server, &["carriers", "list"]).await;
+    assert_eq!(listed[0]["name"], "main");
+    for said in [&shown, &listed] {
+        assert!(!said.to_string().contains(SECRET), "{said}");
+    }
+    assert_eq!(json(&server, &remove).await["gone"], "main");
+    let listed = json(&server, &["carriers", "list"]).await;
+    assert_eq!(listed, Value::Array(Vec::new()));
+    server.stop().await;
+}

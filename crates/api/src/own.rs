@@ -1,10 +1,12 @@
 //! Our own additions, under `/ringdown/v1/`.
 
+mod carriers;
 mod doctor;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use carriers::{Carrier, CarrierAgent, CarrierDetail};
 pub use doctor::{CallDetail, Diagnosis, Finding, Severity};
 
 /// Body of `POST phone-numbers/`: a number of one's own trunk.
@@ -184,7 +186,8 @@ pub struct ProjectSettings {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DialRoute {
-    /// Name of a configured route; null: the agent calls by itself.
+    /// Name of a configured route; `carrier:` and the name of a carrier; `agent`: what the agent's own settings
+    /// name; null: the agent calls by itself.
     pub route: Option<String>,
 }
 

@@ -1,6 +1,7 @@
 use reqwest::Method;
 use ringdown_api::teams::{AuditEntry, Key, NewKey};
 use ringdown_api::{Agent, Page, PhoneNumberDetail, Scenario, own};
+use ringdown_domain::CarrierName;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
@@ -144,6 +145,37 @@ impl Client {
     /// Takes a number away, wherever it came from.
     pub async fn remove_phone_number(&self, id: i64) -> Result<(), Error> {
         self.delete(&format!("{OWN}/phone-numbers/{id}/")).await
+    }
+
+    /// Every carrier, by name.
+    pub async fn carriers(&self) -> Result<Vec<own::Carrier>, Error> {
+        self.whole(&format!("{OWN}/carriers/")).await
+    }
+
+    /// One carrier.
+    pub async fn carrier(&self, name: &CarrierName) -> Result<own::CarrierDetail, Error> {
+        self.get(&format!("{OWN}/carriers/{name}/")).await
+    }
+
+    /// Adds a carrier from the fields of the API.
+    pub async fn create_carrier(&self, fields: &Value) -> Result<own::CarrierDetail, Error> {
+        self.send(Method::POST, &format!("{OWN}/carriers/"), fields)
+            .await
+    }
+
+    /// Changes some fields of a carrier.
+    pub async fn update_carrier(
+        &self,
+        name: &CarrierName,
+        changes: &Value,
+    ) -> Result<own::CarrierDetail, Error> {
+        self.send(Method::PATCH, &format!("{OWN}/carriers/{name}/"), changes)
+            .await
+    }
+
+    /// Takes a carrier away.
+    pub async fn delete_carrier(&self, name: &CarrierName) -> Result<(), Error> {
+        self.delete(&format!("{OWN}/carriers/{name}/")).await
     }
 
     /// The newest lines of the audit log, at most 500.

@@ -47,6 +47,8 @@ numeric_id! {
     WebhookEventId;
     /// A phone number the product answers.
     PhoneNumberId;
+    /// A carrier: an account at a provider, with which runs are dialed.
+    CarrierId;
     /// A batch of runs triggered together, which the API calls a result.
     ResultId;
     /// One test call.

@@ -12,6 +12,7 @@ pub mod admission;
 pub mod attempt;
 pub mod call;
 mod caller;
+mod carrier;
 pub mod dial;
 mod e164;
 mod ids;
@@ -23,9 +24,10 @@ pub mod run;
 mod time;
 
 pub use caller::{CallerHeader, CallerValue, InvalidCallerHeader, Presented};
+pub use carrier::{CarrierName, InvalidCarrierName};
 pub use e164::{E164, InvalidNumber};
 pub use ids::{
-    AgentId, CallId, CronJobId, FolderId, HolderId, InvalidHolder, InvalidTeam, KeyId,
+    AgentId, CallId, CarrierId, CronJobId, FolderId, HolderId, InvalidHolder, InvalidTeam, KeyId,
     OrganisationId, PersonalityId, PhoneNumberId, ProjectId, ResultId, RunId, ScenarioId, Team,
     TestProfileId, WebhookEventId,
 };

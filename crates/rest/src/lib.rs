@@ -11,6 +11,7 @@ mod agents;
 mod attempts;
 mod auth;
 mod body;
+mod carriers;
 mod cron_jobs;
 mod dispatch;
 mod docs;
@@ -113,6 +114,7 @@ fn table() -> Table {
     metrics::operations(&mut table);
     cron_jobs::operations(&mut table);
     own::operations(&mut table);
+    carriers::operations(&mut table);
     queue::operations(&mut table);
     doctor::operations(&mut table);
     events::operations(&mut table);

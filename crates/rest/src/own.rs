@@ -19,6 +19,7 @@ use super::State;
 use super::attempts::attempts;
 use super::auth::{ApiKey, hash_key};
 use super::body::Fields;
+use super::carriers;
 use super::numbers;
 use super::operations::{Body, Kind, Table};
 use super::pages::{Asked, Id};
@@ -384,11 +385,19 @@ pub(crate) async fn set_dial_route(
     let route = fields.text("route", 64).filter(|route| !route.is_empty());
     fields.check_all_known()?;
     agent.dial_route.clone_from(&route);
-    state
-        .store()
-        .update_agent(&agent, Vec::new(), now())
-        .await?;
-    Ok(Json(wire::DialRoute { route }))
+    let stored = state.store().update_agent(&agent, Vec::new(), now()).await;
+    match (stored, &route) {
+        (
+            Err(StoreError::NotFound {
+                what: "carrier", ..
+            }),
+            Some(route),
+        ) => Err(carriers::unknown(&state, scope, route).await?),
+        (stored, _) => {
+            stored?;
+            Ok(Json(wire::DialRoute { route }))
+        }
+    }
 }
 
 pub(crate) async fn recording(

@@ -76,6 +76,8 @@ pub(crate) enum Command {
     Evaluators(admin::Evaluators),
     /// List, add, import and remove phone numbers.
     Numbers(admin::Numbers),
+    /// List, add, change and remove carriers: accounts at providers, with which runs are dialed.
+    Carriers(admin::Carriers),
     /// List who changed what.
     Audit(admin::Audit),
     /// Rotate the keys that seal stored credentials.

@@ -101,6 +101,7 @@ async fn command(cli: Cli, config: config::Config) -> Outcome {
         Command::Agents(agents) => admin::agents(agents, format).await,
         Command::Evaluators(evaluators) => admin::evaluators(evaluators, format).await,
         Command::Numbers(numbers) => admin::numbers(numbers, format).await,
+        Command::Carriers(carriers) => admin::carriers(carriers, format).await,
         Command::Audit(audit) => admin::audit(audit, format).await,
         Command::Secrets(secrets) => match secrets.command {
             secrets::Command::NewKey => secrets::new_key(format),

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use crate::bodies::nested;
 use crate::world::{CALLER, Catalogue, LISTS, OWN, V1, World, id};
 
-const REQUESTS: usize = 5000;
+const REQUESTS: usize = 5_300;
 
 /// xorshift64*: reproducible everywhere, and good enough to mix requests.
 struct Dice(u64);
@@ -37,7 +37,7 @@ const METHODS: [&str; 13] = [
 ];
 
 /// Triggers are worth more tries than the others.
-const ROUTES: [&str; 35] = [
+const ROUTES: [&str; 37] = [
     "/test_framework/v1/aiagents",
     "/test_framework/v1/aiagents/ID",
     "/test_framework/v1/scenarios",
@@ -67,6 +67,8 @@ const ROUTES: [&str; 35] = [
     "/ringdown/v1/projects",
     "/ringdown/v1/projects/ID",
     "/ringdown/v1/agents/ID/dial-route",
+    "/ringdown/v1/carriers",
+    "/ringdown/v1/carriers/ID",
     "/ringdown/v1/queue",
     "/ringdown/v1/runs/ID/recording",
     "/healthz",
@@ -211,6 +213,9 @@ fn good(dice: &mut Dice, path: &str, made: &Catalogue) -> Value {
         json!({"parallel_call_limit": dice.below(9)})
     } else if path.contains("organizations") {
         json!({"name": "o", "slug": format!("team-{}", dice.below(1000))})
+    } else if path.contains("carriers") {
+        json!({"name": dice.below(8).to_string(), "provider": "trigger_url",
+               "settings": {"trigger_url": "https://agent.example/"}, "secrets": {}})
     } else if path.contains("dial-route") {
         json!({"route": "route"})
     } else {

@@ -15,6 +15,7 @@ mod bad_input;
 mod bodies;
 mod bounds;
 mod bulk;
+mod carriers;
 mod catalogue;
 mod client;
 mod compatibility;

@@ -184,6 +184,14 @@ async fn ours(world: &World, second: i64) -> BTreeMap<String, i64> {
         ringdown_bus::now(),
     );
     let webhook = webhook.await.unwrap().id.0;
+    let carrier = json!({"name": "4711", "provider": "twilio",
+                         "settings": {"account_sid": "AC1", "url": format!("https://{MARK}.example/")},
+                         "secrets": {"twilio_auth_token": MARK}});
+    us.post(&format!("{OWN}/carriers/"), carrier).await;
+    let route = format!("{OWN}/agents/{agent}/dial-route/");
+    us.ask("PUT", &route, &json!({"route": "carrier:4711"}))
+        .await
+        .ok();
     let key = json!({"name": MARK, "project_id": first});
     let key = id(&us.post(&format!("{OWN}/keys/"), key).await);
     [
@@ -200,6 +208,7 @@ async fn ours(world: &World, second: i64) -> BTreeMap<String, i64> {
         ("cron-jobs", job),
         ("personalities", own),
         ("webhooks", webhook),
+        ("carriers", 4711),
         ("keys", key),
         ("user-api-key", key),
     ]

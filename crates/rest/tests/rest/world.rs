@@ -39,6 +39,8 @@ pub struct World {
     pub health: Arc<Health>,
     pub artefacts: Artefacts,
     pub access: Access,
+    /// What seals its secrets.
+    pub keyring: Arc<Keyring>,
     /// A provider of phone numbers.
     pub provider: crate::provider::Provider,
     pub store: Database,
@@ -122,15 +124,15 @@ impl World {
         let engine = Engine::with_artefacts(Arc::new(store.clone()), bus, artefacts.clone());
         let egress = ringdown_egress::Client::new(Policy::allowing(&["127.0.0.0/8"]).unwrap());
         let access = Access::new(limits);
+        let keyring = Keyring::from_file_or_new(&folder.path().join("secrets.key")).unwrap();
+        let keyring = Arc::new(keyring);
         let provider = crate::provider::Provider::start().await;
         let accounts = Accounts::new(egress.clone()).at(provider.url());
         let api = rest::api(rest::State {
             engine: engine.clone(),
             artefacts: artefacts.clone(),
             health: Arc::clone(&health),
-            keyring: Arc::new(
-                Keyring::from_file_or_new(&folder.path().join("secrets.key")).unwrap(),
-            ),
+            keyring: Arc::clone(&keyring),
             egress,
             accounts,
             access: access.clone(),
@@ -157,6 +159,7 @@ impl World {
             health,
             artefacts,
             access,
+            keyring,
             provider,
             server: Some(server),
             fresh: None,

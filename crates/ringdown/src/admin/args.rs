@@ -223,6 +223,17 @@ pub(crate) enum AgentsCommand {
         #[command(flatten)]
         fields: AgentFields,
     },
+    /// Say how an agent is made to call.
+    DialRoute {
+        /// Its id.
+        id: i64,
+        /// A route of the dialer, carrier:NAME, or agent for what the agent's own settings name.
+        #[arg(required_unless_present = "clear", conflicts_with = "clear")]
+        route: Option<String>,
+        /// It calls by itself.
+        #[arg(long)]
+        clear: bool,
+    },
     /// Delete an agent and its evaluators.
     Delete {
         /// Its id.

@@ -1,7 +1,7 @@
 use std::path::Path;
 
 use anyhow::Context as _;
-use ringdown_api::own::AddPhoneNumber;
+use ringdown_api::own::{AddPhoneNumber, DialRoute};
 use serde_json::{Map, Value, json};
 
 use super::args::{
@@ -89,6 +89,11 @@ pub(crate) async fn agents(agents: Agents, format: Format) -> Outcome {
         AgentsCommand::Update { id, fields } => {
             let changed = client.update_agent(id, &fields.read()?).await;
             output::one(&changed.map_err(failure)?, format)
+        }
+        AgentsCommand::DialRoute { id, route, clear } => {
+            let route = route.filter(|_| !clear);
+            let set = client.set_dial_route(id, &DialRoute { route }).await;
+            output::one(&set.map_err(failure)?, format)
         }
         AgentsCommand::Delete { id, consent } => {
             confirm(

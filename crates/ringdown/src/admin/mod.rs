@@ -1,6 +1,7 @@
-//! Commands that administer a team at a service: keys, projects, agents, evaluators, numbers.
+//! Commands that administer a team at a service: keys, projects, agents, evaluators, numbers, carriers.
 
 mod args;
+mod carriers;
 mod catalogue;
 mod output;
 mod team;
@@ -11,6 +12,7 @@ use std::time::Duration;
 use ringdown_client::{ApiKey, Client, Options};
 
 pub(crate) use args::{Agents, Audit, Evaluators, Keys, Numbers, Organizations, Projects, Service};
+pub(crate) use carriers::{Carriers, carriers};
 pub(crate) use catalogue::{agents, evaluators, numbers};
 pub(crate) use team::{audit, keys, organizations, projects};
 

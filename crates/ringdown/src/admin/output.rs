@@ -1,3 +1,5 @@
+use std::fmt::Display;
+
 use serde::Serialize;
 use serde_json::Value;
 
@@ -55,7 +57,7 @@ pub(super) fn one(object: &impl Serialize, format: Format) -> Outcome {
 }
 
 /// Says that something is gone.
-pub(super) fn gone(what: &str, id: i64, format: Format) -> Outcome {
+pub(super) fn gone(what: &str, id: impl Serialize + Display, format: Format) -> Outcome {
     match format {
         Format::Human => eprintln!("{what} {id} is gone"),
         Format::Json => print::json(&serde_json::json!({"gone": id}))?,

@@ -13,7 +13,8 @@ use crate::{
 /// Agents under test.
 #[async_trait]
 pub trait Agents: Send + Sync {
-    /// Stores a new agent.
+    /// Stores a new agent. [`Error::NotFound`](crate::Error::NotFound) if its dial route leads through a carrier
+    /// that its organisation has not.
     async fn create_agent(&self, new: NewAgent, now: Timestamp) -> Result<Agent>;
     /// One agent.
     async fn agent(&self, scope: Scope, id: AgentId) -> Result<Agent>;
@@ -24,7 +25,7 @@ pub trait Agents: Send + Sync {
     async fn agents_by_id(&self, scope: Scope, ids: &[AgentId]) -> Result<Vec<Agent>>;
     /// The oldest agent with this `assistant_id`, its id at the voice provider.
     async fn agent_of_assistant(&self, scope: Scope, assistant: &str) -> Result<Option<Agent>>;
-    /// Replaces an agent, and changes these secrets.
+    /// Replaces an agent, and changes these secrets. Its dial route is held to the same as a new agent's.
     async fn update_agent(
         &self,
         agent: &Agent,

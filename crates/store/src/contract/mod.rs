@@ -2,6 +2,7 @@
 //! A `Scope` says whose rows it may see or change: what lies outside is [`Error::NotFound`](crate::Error::NotFound),
 //! as if it did not exist. `update_*` replaces the whole record.
 
+mod carriers;
 mod catalogue;
 mod checkups;
 mod runs;
@@ -10,6 +11,7 @@ mod suites;
 mod tenancy;
 mod webhooks;
 
+pub use carriers::Carriers;
 pub use catalogue::{Agents, Folders, Numbers, Personalities, Scenarios, TestProfiles};
 pub use checkups::Checkups;
 pub use runs::{Ledger, Outbox, Retention, Runs, Transitions};
@@ -29,6 +31,7 @@ pub trait Store:
     + TestProfiles
     + Personalities
     + Numbers
+    + Carriers
     + Checkups
     + Schedules
     + Suites

@@ -2,6 +2,7 @@ use async_trait::async_trait;
 use ringdown_domain::{AgentId, Timestamp};
 
 use super::Database;
+use super::carriers::own_carrier;
 use super::rows::{
     Count, changed, from_json, not_found, own_project, page, parsed_option, to_json, within,
 };
@@ -33,6 +34,7 @@ impl Agents for Database {
     async fn create_agent(&self, new: NewAgent, now: Timestamp) -> Result<Agent> {
         let mut tx = self.write().await?;
         own_project(&mut tx, new.org, Some(new.project)).await?;
+        own_carrier(&mut tx, new.org, new.dial_route.as_deref()).await?;
         let row = sql(
             "INSERT INTO agents (org_id, project_id, name, inbound, contact_number, \
              outbound_numbers, dial_route, extra, created_at, updated_at) \
@@ -119,6 +121,7 @@ impl Agents for Database {
     ) -> Result<()> {
         let mut tx = self.write().await?;
         own_project(&mut tx, agent.org, Some(agent.project)).await?;
+        own_carrier(&mut tx, agent.org, agent.dial_route.as_deref()).await?;
         let rows = sql(
             "UPDATE agents SET project_id = $1, name = $2, inbound = $3, contact_number = $4, \
              outbound_numbers = $5, dial_route = $6, extra = $7, updated_at = $8 \

@@ -4,6 +4,7 @@
 mod agents;
 mod apply;
 mod batches;
+mod carriers;
 mod checkups;
 mod counts;
 mod cron;
@@ -197,7 +198,7 @@ impl Database {
 impl Pools {
     /// A transaction. On SQLite it holds the write lock from its start; on PostgreSQL what is read for a
     /// decision has to be read `locked`. Locks are taken in this order, so that none waits for another in
-    /// a circle: organisation, projects, number, batches by id, runs.
+    /// a circle: organisation, projects, carrier, number, batches by id, runs.
     async fn write(&self) -> Result<Session> {
         Ok(match self {
             Pools::Sqlite { writer, .. } => Session::SqliteWrite(writer.begin().await?),

@@ -60,6 +60,12 @@ async fn is_there(on: &mut Session, scope: Scope, owner: SecretOwner) -> Result<
         }
         SecretOwner::Agent(id) => ("agents", id.0),
         SecretOwner::PhoneNumber(id) => ("phone_numbers", id.0),
+        SecretOwner::Carrier(id) => {
+            // Every project of its organisation is dialed with it.
+            let query = sql("SELECT 1 FROM carriers WHERE org_id = $1 AND id = $2");
+            let row = query.bind(scope.org.0).bind(id.0).optional(on).await?;
+            return Ok(row.is_some());
+        }
     };
     let mut query = sql("SELECT 1 FROM ");
     query

@@ -6,7 +6,7 @@ use crate::sql::{Session, sql};
 use crate::{Error, Result};
 
 /// The version of the schema that rows belong to. A backup is restored by a program with the same one.
-pub const SCHEMA: u32 = 7;
+pub const SCHEMA: u32 = 8;
 
 /// Rows of one portion.
 const PORTION: i64 = 1000;
@@ -22,13 +22,14 @@ const fn table(name: &'static str, key: Option<&'static str>) -> Table {
 }
 
 /// Every table, each after those it refers to.
-const TABLES: [Table; 24] = [
+const TABLES: [Table; 25] = [
     table("organisations", Some("id")),
     table("projects", Some("id")),
     table("api_keys", Some("id")),
     table("audit_log", Some("id")),
     table("secrets", None),
     table("agents", Some("id")),
+    table("carriers", Some("id")),
     table("phone_numbers", Some("id")),
     table("test_profiles", Some("id")),
     table("scenarios", Some("id")),

@@ -1,5 +1,6 @@
 //! What the store reads and writes.
 
+mod carriers;
 mod catalogue;
 mod checkups;
 mod ledger;
@@ -9,6 +10,7 @@ mod suites;
 mod tenancy;
 mod webhooks;
 
+pub use carriers::*;
 pub use catalogue::*;
 pub use checkups::*;
 pub use ledger::*;

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use ringdown_domain::admission::Pace;
-use ringdown_domain::{AgentId, KeyId, OrganisationId, ProjectId, Team, Timestamp};
+use ringdown_domain::{AgentId, CarrierId, KeyId, OrganisationId, ProjectId, Team, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::Extra;
@@ -211,6 +211,8 @@ pub enum SecretOwner {
     Agent(AgentId),
     /// An imported phone number.
     PhoneNumber(ringdown_domain::PhoneNumberId),
+    /// A carrier.
+    Carrier(CarrierId),
 }
 
 impl std::fmt::Display for SecretOwner {
@@ -220,6 +222,7 @@ impl std::fmt::Display for SecretOwner {
             Self::Project(id) => write!(f, "project:{id}"),
             Self::Agent(id) => write!(f, "agent:{id}"),
             Self::PhoneNumber(id) => write!(f, "phone_number:{id}"),
+            Self::Carrier(id) => write!(f, "carrier:{id}"),
         }
     }
 }

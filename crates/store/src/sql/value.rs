@@ -5,6 +5,7 @@ use ringdown_domain::{E164, Timestamp};
 pub(crate) enum Value {
     Int(Option<i64>),
     Text(Option<String>),
+    Real(Option<f64>),
     Bool(Option<bool>),
     Bytes(Vec<u8>),
 }
@@ -37,6 +38,7 @@ value_from! {
     u32 => Int, i64::from;
     u16 => Int, i64::from;
     Timestamp => Int, Timestamp::as_micros;
+    f64 => Real, |value| value;
     bool => Bool, |value| value;
     String => Text, |value| storable(&value);
     &str => Text, storable;
@@ -64,6 +66,7 @@ macro_rules! bind_all {
             query = match argument {
                 $crate::sql::Value::Int(value) => query.bind(value),
                 $crate::sql::Value::Text(value) => query.bind(value),
+                $crate::sql::Value::Real(value) => query.bind(value),
                 $crate::sql::Value::Bool(value) => query.bind(value),
                 $crate::sql::Value::Bytes(value) => query.bind(value),
             };

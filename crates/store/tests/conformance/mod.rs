@@ -4,6 +4,7 @@
 pub mod admission;
 pub mod audit;
 pub mod batches;
+pub mod carriers;
 pub mod catalogue;
 pub mod checks;
 pub mod checkups;
