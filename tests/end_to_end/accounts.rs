@@ -16,6 +16,7 @@ async fn server(folder: &std::path::Path) -> Server {
     ];
     let mut command = ringdown(&arguments);
     command.env("RINGDOWN_EGRESS_ALLOW", "127.0.0.0/8");
+    command.env("RINGDOWN_HTTP_PUBLIC_URL", "https://ringdown.example");
     Server::announced(folder, &arguments, command).await
 }
 
@@ -166,5 +167,66 @@ async fn a_wrong_key_ends_the_run_with_what_to_do() {
     );
     assert!(!why.contains("not-the-right-key"), "{why}");
     assert_eq!(fake.all_rings(), 0);
+    server.stop().await;
+}
+
+/// A carrier of the organisation, whose provider reports by signed callbacks: told twice and in disorder, and believed
+/// from nobody else.
+#[tokio::test]
+async fn a_carrier_is_dialed_with_and_only_its_own_word_is_believed() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = server(folder.path()).await;
+    set_window(&server.client, 30).await;
+    let fake = FakeCarrier::start(FakeKind::Twilio);
+    fake.delivers_to(
+        server
+            .ready
+            .http_url
+            .strip_prefix("http://")
+            .unwrap()
+            .parse()
+            .unwrap(),
+    );
+    let (settings, secrets) = fake.account();
+    let secrets: serde_json::Map<String, Value> = secrets
+        .into_iter()
+        .map(|(name, secret)| (name.to_owned(), secret.into()))
+        .collect();
+    let url = format!("{}/ringdown/v1/carriers/", server.ready.http_url);
+    let body = json!({
+        "name": "main", "provider": "twilio", "settings": settings, "secrets": secrets,
+        "calls_per_second": 50,
+    });
+    let (status, answer) = ask("POST", &url, &server.ready.admin_key, &body).await;
+    assert_eq!(status, 201, "{answer}");
+    let bench = Bench::build(&server.client, 1, Some("carrier:main")).await;
+    let run = bench.trigger(&server.client, 1).await.runs[0].id;
+    soon("the call", fake.until(|fake| !fake.calls().is_empty())).await;
+    let call = fake.calls()[0].clone();
+    let callback = call.callback.clone().unwrap();
+    assert!(
+        callback.starts_with("https://ringdown.example/ringdown/v1/callbacks/carriers/"),
+        "{callback}"
+    );
+
+    fake.end(&call.id, FakeEnding::Rejected);
+    let mut forged = fake.keys().clone();
+    forged.secret = "somebody else's".to_owned();
+    forged.signing = "somebody else's".to_owned();
+    for status in fake.report_forged(&call.id, &forged).await {
+        assert_eq!(status, 403);
+    }
+    assert_eq!(told(&server, run, |_| true).await["ending"], Value::Null);
+    for status in fake.report_in_disorder(&call.id).await {
+        assert_eq!(status, 204);
+    }
+    for status in fake.report_twice(&call.id).await {
+        assert_eq!(status, 204);
+    }
+    let row = told(&server, run, |row| !row["ending"].is_null()).await;
+    assert_eq!(row["route"], "carrier:main", "{row}");
+    assert_eq!(row["sip_call_id"], call.id, "{row}");
+    assert!(row["response"].is_number(), "{row}");
+    assert_eq!(fake.all_rings(), 1);
     server.stop().await;
 }

@@ -6,8 +6,10 @@ use async_trait::async_trait;
 use ringdown_domain::dial::{Outcome, Retry};
 use ringdown_domain::{E164, Timestamp};
 use ringdown_egress::{Client, Request};
-use ringdown_provider::{Found, Habits, Kind, Order as Asked, Progress, Provider, Settings};
-use ringdown_vault::Secret;
+use ringdown_provider::{
+    Callback, Found, Habits, Kind, News, Order as Asked, Progress, Provider, Rejected, Settings,
+};
+use ringdown_vault::{Keyring, Secret};
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
@@ -63,12 +65,63 @@ pub struct Making {
     pub callback: Option<Url>,
 }
 
+/// A secret of an account as it is stored.
+pub struct SealedSecret {
+    /// The name that it is sealed under.
+    pub name: String,
+    /// It.
+    pub sealed: String,
+    /// What the provider's settings call it; `None`: it is an object of settings that holds secrets, and takes the
+    /// place of what is shown of it.
+    pub credential: Option<String>,
+}
+
+impl Making {
+    /// Opens the secrets of an account of `org`.
+    ///
+    /// # Errors
+    /// [`InvalidAccount::Secret`] for the first that does not open.
+    pub fn open(
+        &mut self,
+        keys: &Keyring,
+        org: i64,
+        sealed: impl IntoIterator<Item = SealedSecret>,
+    ) -> Result<(), InvalidAccount> {
+        for secret in sealed {
+            let unusable = |why: String| InvalidAccount::Secret(secret.name.clone(), why);
+            let opened = keys
+                .open_stored(org, &secret.name, &secret.sealed)
+                .map_err(|error| unusable(error.to_string()))?;
+            let Some(credential) = secret.credential else {
+                let settings: Map<String, Value> = serde_json::from_str(opened.expose())
+                    .map_err(|_| unusable("it is no object".to_owned()))?;
+                self.settings.extend(settings);
+                continue;
+            };
+            self.secrets.insert(credential, opened);
+        }
+        if self.lenient {
+            // A secret among an agent's settings is one of the provider's like any other.
+            for (name, value) in &self.settings {
+                if let Some(text) = value.as_str() {
+                    let secret = || Secret::new(text);
+                    self.secrets.entry(name.clone()).or_insert_with(secret);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Why there is no such account.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidAccount {
     /// No such provider.
     #[error("{0:?} is no provider that calls can be placed with; there are: {1}")]
     Provider(String, String),
+    /// A secret cannot be opened, and why.
+    #[error("{0} cannot be opened: {1}; give every dialer and platform the same secrets keys")]
+    Secret(String, String),
     /// A setting is wrong.
     #[error("the settings for {0} do not fit: {1}")]
     Settings(&'static str, ringdown_provider::InvalidSettings),
@@ -114,6 +167,14 @@ impl Hosted {
             limits,
             callback: making.callback,
         })
+    }
+
+    /// Checks who sent a status callback, and reads it.
+    ///
+    /// # Errors
+    /// [`Rejected`] if it is not believed, or cannot be read.
+    pub fn callback(&self, callback: &Callback<'_>) -> Result<Vec<News>, Rejected> {
+        self.provider.callback(callback)
     }
 
     fn asked(&self, order: &Order) -> Asked {

@@ -22,8 +22,8 @@ use ringdown_domain::{E164, RunId, Team};
 use tokio_util::sync::CancellationToken;
 
 pub use exec::Exec;
-pub use hosted::{Hosted, InvalidAccount, Limits, Making};
-pub use ringdown_provider::Progress;
+pub use hosted::{Hosted, InvalidAccount, Limits, Making, SealedSecret};
+pub use ringdown_provider::{Callback, News, Progress, Rejected};
 pub use route::{InvalidRoute, RouteSpec, Routes};
 pub use sip::{Placed, SipTrunk, facing, place};
 pub use talk::{TalkError, agent_tone, read_wav};

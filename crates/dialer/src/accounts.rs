@@ -5,21 +5,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use ringdown_bus::Bus;
-use ringdown_carrier::{Carrier, Hosted, Making};
-use ringdown_domain::Team;
+use ringdown_carrier::{Carrier, Hosted, Making, SealedSecret};
+use ringdown_domain::{AGENT_ROUTE, CarrierName, Team};
 use ringdown_egress::Client;
 use ringdown_proto::v1::{AccountReply, AccountRequest};
-use ringdown_vault::{Keyring, Secret};
+use ringdown_vault::Keyring;
 use serde_json::{Map, Value};
-use tracing::warn;
 
 use crate::facts::Job;
-
-/// The route of a run that is dialed with what its agent's settings name.
-pub const AGENT: &str = "agent";
-
-/// Prefix of the route of a run that is dialed with an account of its organisation.
-pub const ACCOUNT: &str = "carrier:";
 
 /// An account is asked for again after this long: its settings may have changed.
 const FRESH: Duration = Duration::from_secs(15);
@@ -67,7 +60,7 @@ pub(crate) struct Accounts {
 
 /// Whether a route names an account.
 pub(crate) fn is_account(route: &str) -> bool {
-    route == AGENT || route.starts_with(ACCOUNT)
+    route == AGENT_ROUTE || CarrierName::of_route(route).is_some()
 }
 
 impl Accounts {
@@ -81,7 +74,7 @@ impl Accounts {
 
     pub(crate) async fn get(&self, job: &Job) -> Result<Arc<dyn Carrier>, Missing> {
         // An account of the organisation is the same for all its agents.
-        let agent = (job.route == AGENT).then_some(job.transition.agent_id);
+        let agent = (job.route == AGENT_ROUTE).then_some(job.transition.agent_id);
         let key = (job.team.clone(), agent, job.route.clone());
         if let Some(carrier) = self.remembered(&key, FRESH) {
             return Ok(carrier);
@@ -128,44 +121,25 @@ impl Accounts {
         if !reply.problem.is_empty() {
             return Err(reply.problem);
         }
-        let mut settings = object(&reply.settings_json)?;
-        let mut secrets = BTreeMap::new();
-        for sealed in reply.secrets {
-            let opened = self
-                .access
-                .keys
-                .open_stored(reply.organisation_id, &sealed.name, &sealed.sealed)
-                .map_err(|error| {
-                    warn!(name = sealed.name, %error, "cannot open a secret");
-                    format!(
-                        "the dialer cannot open {}: {error}; give it the platform's secrets key",
-                        sealed.name
-                    )
-                })?;
-            if sealed.settings {
-                settings.extend(object(opened.expose())?);
-            } else {
-                secrets.insert(sealed.name, opened);
-            }
-        }
-        if reply.lenient {
-            // A secret among an agent's settings is one of the provider's like any other.
-            let texts = settings.iter();
-            let texts = texts.filter_map(|(name, value)| Some((name.clone(), value.as_str()?)));
-            for (name, text) in texts {
-                secrets.entry(name).or_insert_with(|| Secret::new(text));
-            }
-        }
-        let making = Making {
+        let mut making = Making {
             provider: reply.provider,
-            settings,
-            secrets,
+            settings: object(&reply.settings_json)?,
+            secrets: BTreeMap::new(),
             lenient: reply.lenient,
             calls_per_second: (reply.calls_per_second > 0.0).then_some(reply.calls_per_second),
             concurrent_calls: (reply.concurrent_calls > 0).then_some(reply.concurrent_calls),
             callback: reply.callback_url.parse().ok(),
         };
-        Hosted::new(making, self.access.client.clone()).map_err(|error| error.to_string())
+        let sealed = reply.secrets.into_iter().map(|secret| SealedSecret {
+            credential: (!secret.settings).then_some(secret.credential),
+            name: secret.name,
+            sealed: secret.sealed,
+        });
+        let client = self.access.client.clone();
+        making
+            .open(&self.access.keys, reply.organisation_id, sealed)
+            .and_then(|()| Hosted::new(making, client))
+            .map_err(|error| error.to_string())
     }
 }
 

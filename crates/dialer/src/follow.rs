@@ -50,26 +50,16 @@ pub(crate) enum Followup {
 }
 
 fn step(provider_id: &str, progress: &Progress) -> Followed {
-    let mut step = Followed {
+    Followed {
         provider_id: provider_id.to_owned(),
-        ..Followed::default()
-    };
-    match progress {
-        Progress::Queued => "queued".clone_into(&mut step.state),
-        Progress::Ringing => "ringing".clone_into(&mut step.state),
-        Progress::Answered => "answered".clone_into(&mut step.state),
-        Progress::Ended {
-            ending,
-            sip_code,
-            said,
-        } => {
-            "ended".clone_into(&mut step.state);
-            ending.as_str().clone_into(&mut step.ending);
-            step.sip_code = sip_code.map_or(0, u32::from);
-            step.said.clone_from(said);
-        }
+        state: progress.state().to_owned(),
+        ending: progress
+            .ending()
+            .map(|ending| ending.to_string())
+            .unwrap_or_default(),
+        sip_code: progress.sip_code().map_or(0, u32::from),
+        said: progress.said().to_owned(),
     }
-    step
 }
 
 impl Follow {

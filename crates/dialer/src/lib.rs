@@ -30,6 +30,6 @@ mod metrics;
 mod reconcile;
 mod service;
 
-pub use accounts::{ACCOUNT, AGENT, Access};
+pub use accounts::Access;
 pub use error::Error;
 pub use service::{Dialer, Options};

@@ -3,6 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
+/// The dial route of runs that are dialed with what their agent's own settings name.
+pub const AGENT_ROUTE: &str = "agent";
+
 /// What a dial route begins with that leads through a carrier.
 const PREFIX: &str = "carrier:";
 
@@ -28,6 +31,17 @@ impl CarrierName {
     /// The dial route of agents that are dialed through this carrier.
     pub fn route(&self) -> String {
         format!("{PREFIX}{self}")
+    }
+
+    /// The name that a secret of this carrier is stored and sealed under, so that what is sealed fits one carrier of one
+    /// organisation alone.
+    pub fn stored_secret(&self, secret: &str) -> String {
+        format!("carrier.{self}.{secret}")
+    }
+
+    /// The secret that is stored under this name; `None` if it is not this carrier's.
+    pub fn secret_of<'a>(&self, stored: &'a str) -> Option<&'a str> {
+        stored.strip_prefix(self.stored_secret("").as_str())
     }
 
     /// The carrier a dial route leads through; `None` if it does not begin like one that leads through a

@@ -3,14 +3,9 @@
 //! Settings of providers came to agents through the compatible API, so they have its names; here they get those of the
 //! providers (crate `provider`).
 
+use ringdown_domain::AGENT_ROUTE;
 use ringdown_store::Agent;
 use serde_json::{Map, Value};
-
-/// The route of runs that are dialed with what their agent's settings name.
-pub const AGENT_ROUTE: &str = "agent";
-
-/// Prefix of the route of runs that are dialed with an account of their organisation.
-pub const CARRIER_ROUTE: &str = "carrier:";
 
 /// Providers that place calls for an agent that runs at them, and what each calls the agent's id there.
 const CALLING: [(&str, &str); 7] = [

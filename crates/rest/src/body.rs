@@ -81,6 +81,17 @@ impl<S: Send + Sync> FromRequest<S> for Raw {
     }
 }
 
+/// A body of at most 1 MiB, byte for byte.
+pub(crate) struct Whole(pub(crate) Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for Whole {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Failure> {
+        read(request, MAX_BODY).await.map(Self)
+    }
+}
+
 async fn fields(request: Request, may_be_empty: bool) -> Answer<Fields> {
     let declared: Declared = request.extensions().get().cloned().unwrap_or_default();
     let json = may_be_json(request.headers());

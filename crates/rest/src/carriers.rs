@@ -144,20 +144,10 @@ impl<S: Send + Sync> FromRequestParts<S> for Named {
     }
 }
 
-/// The name that a secret is stored and sealed under, so that what is sealed fits one carrier of one
-/// organisation alone.
-fn stored_name(carrier: &CarrierName, secret: &str) -> String {
-    format!("carrier.{carrier}.{secret}")
-}
-
 /// The names of the secrets among those stored for a carrier, as its provider calls them.
 fn secret_names(carrier: &CarrierName, stored: &[String]) -> Vec<String> {
-    let prefix = stored_name(carrier, "");
-    stored
-        .iter()
-        .filter_map(|name| name.strip_prefix(&prefix))
-        .map(str::to_owned)
-        .collect()
+    let names = stored.iter().filter_map(|name| carrier.secret_of(name));
+    names.map(str::to_owned).collect()
 }
 
 fn show(carrier: Carrier, stored: &[String]) -> wire::Carrier {
@@ -333,7 +323,7 @@ async fn opened(
         if changes.contains_key(&name) {
             continue;
         }
-        let stored = stored_name(&carrier.name, &name);
+        let stored = carrier.name.stored_secret(&name);
         // One that went meanwhile makes the change itself fail.
         if let Some(sealed) = store.secret(scope, owner, &stored).await? {
             let secret = state.keyring.open_stored(carrier.org.0, &stored, &sealed);
@@ -352,7 +342,7 @@ fn sealed(
     secrets: &BTreeMap<String, Option<Secret>>,
 ) -> Answer<Vec<SecretChange>> {
     let change = |(name, secret): (&String, &Option<Secret>)| {
-        let name = stored_name(carrier, name);
+        let name = carrier.stored_secret(name);
         match secret {
             Some(secret) => teams::seal(state, org, &name, secret),
             None => Ok(SecretChange { name, sealed: None }),

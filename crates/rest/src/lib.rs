@@ -11,6 +11,7 @@ mod agents;
 mod attempts;
 mod auth;
 mod body;
+mod callbacks;
 mod carriers;
 mod cron_jobs;
 mod dispatch;
@@ -119,6 +120,7 @@ fn table() -> Table {
     doctor::operations(&mut table);
     events::operations(&mut table);
     webhooks::operations(&mut table);
+    callbacks::operations(&mut table);
     teams::operations(&mut table);
     health::operations(&mut table);
     docs::operations(&mut table);

@@ -299,10 +299,15 @@ async fn start_platform(config: &Config, running: &mut Running) -> Result<(), Fa
         );
     }
     let key = crate::admin_key::admin_key(config, &store).await?;
-    let engine = Engine::with_artefacts(
+    let engine = Engine::with_options(
         Arc::new(store.clone()),
         running.bus.clone(),
-        running.artefacts.clone(),
+        ringdown_platform::Options {
+            artefacts: Some(running.artefacts.clone()),
+            // Only an address that was given is one that others are known to reach.
+            public_url: config.public_url.clone(),
+            ..ringdown_platform::Options::default()
+        },
     );
     let registry = running.registry.clone();
     let unusable = IntGauge::new(

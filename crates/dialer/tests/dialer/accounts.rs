@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ringdown_bus::{Bus, now};
-use ringdown_dialer::{AGENT, Access, Options};
+use ringdown_dialer::{Access, Options};
+use ringdown_domain::AGENT_ROUTE;
 use ringdown_domain::dial::Stage;
 use ringdown_domain::run::Status;
 use ringdown_egress::{Client, Policy};
@@ -65,6 +66,7 @@ impl Platform {
                 .seal_stored(ORG, name, &Secret::new(secret))
                 .unwrap(),
             name: name.to_owned(),
+            credential: name.to_owned(),
             settings: false,
         });
         let mut reply = AccountReply {
@@ -120,7 +122,7 @@ async fn pending(world: &World, run: i64, window: u64) {
         .pending_with(run, |transition| {
             transition.agent_id = run;
             transition.number = number(run);
-            transition.dial_route = AGENT.to_owned();
+            transition.dial_route = AGENT_ROUTE.to_owned();
             transition.closes_at_us = closes_at;
         })
         .await;
@@ -397,20 +399,21 @@ async fn what_is_wrong_with_an_account_is_told_to_the_run() {
         .await;
     let mut facts = world.facts().await;
     let fake = FakeCarrier::start(FakeKind::Retell);
-    let cases: [(&str, &dyn Fn(&mut AccountReply)); 5] = [
-        ("no such account", &|account| {
+    type Change = fn(&mut AccountReply);
+    let cases: [(&str, Change); 5] = [
+        ("no such account", |account| {
             account.problem = "no such account".to_owned();
         }),
-        ("\"pigeon\" is no provider", &|account| {
+        ("\"pigeon\" is no provider", |account| {
             account.provider = "pigeon".to_owned();
         }),
-        ("retell_api_key: it is missing", &|account| {
+        ("retell_api_key: it is missing", |account| {
             account.secrets.clear();
         }),
-        ("cannot open retell_api_key", &|account| {
+        ("retell_api_key cannot be opened", |account| {
             account.organisation_id = 4;
         }),
-        ("calls from +15550109999", &|account| {
+        ("calls from +15550109999", |account| {
             account.settings_json = account
                 .settings_json
                 .replace("+15550100002", "+15550109999");

@@ -59,6 +59,8 @@ pub struct Options {
     pub artefacts: Option<Artefacts>,
     /// When a testing agent that is not heard is taken for lost.
     pub leases: LeaseTimes,
+    /// Where providers reach the REST API, without a slash at its end; `None`: they report nothing.
+    pub public_url: Option<String>,
 }
 
 /// The platform's engine. Cheap to clone; clones share one state.
@@ -77,6 +79,7 @@ struct Inner {
     /// Where recordings are; `None`: they stay when their runs are deleted.
     artefacts: Option<Artefacts>,
     leases: LeaseTimes,
+    public_url: Option<String>,
     missed_admissions: AtomicU64,
     invariants: Counts,
 }
@@ -109,6 +112,7 @@ impl Engine {
             retention: Notify::new(),
             artefacts: options.artefacts,
             leases: options.leases,
+            public_url: options.public_url,
             missed_admissions: AtomicU64::new(0),
             invariants: Counts::default(),
         }))
@@ -117,6 +121,11 @@ impl Engine {
     /// The database.
     pub fn store(&self) -> &Arc<dyn Store> {
         &self.0.store
+    }
+
+    /// Where providers reach the REST API, if they do.
+    pub fn public_url(&self) -> Option<&str> {
+        self.0.public_url.as_deref()
     }
 
     /// The bus.

@@ -74,6 +74,7 @@ fn start(
     let options = EngineOptions {
         artefacts: Some(artefacts.clone()),
         leases,
+        ..EngineOptions::default()
     };
     let engine = Engine::with_options(Arc::clone(db), bus.clone(), options);
     let stop = CancellationToken::new();

@@ -158,6 +158,12 @@ pub trait Ledger: Send + Sync {
     /// Refused calls that are the likeliest explanation of why `run` got none: the ones whose
     /// nearest run it is, and those to or from its numbers since it became pending.
     async fn evidence(&self, run: RunId) -> Result<Vec<Attempt>>;
+    /// The latest dial of an organisation that its provider knows by this name.
+    async fn dial_of_provider(
+        &self,
+        org: OrganisationId,
+        provider_id: &str,
+    ) -> Result<Option<Attempt>>;
 }
 
 /// Transitions that have to be announced.

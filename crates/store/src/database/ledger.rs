@@ -2,7 +2,7 @@ use std::collections::HashSet;
 
 use async_trait::async_trait;
 use ringdown_domain::dial::Ending;
-use ringdown_domain::{CallerHeader, Presented, RunId, Timestamp};
+use ringdown_domain::{CallerHeader, OrganisationId, Presented, RunId, Timestamp};
 use serde_json::{Value, json};
 
 use super::Database;
@@ -249,5 +249,21 @@ impl Ledger for Database {
         );
         let rows = query.all(&mut on).await?;
         rows.iter().rev().map(attempt).collect()
+    }
+
+    async fn dial_of_provider(
+        &self,
+        org: OrganisationId,
+        provider_id: &str,
+    ) -> Result<Option<Attempt>> {
+        let row = sql(
+            "SELECT * FROM attempts WHERE kind = 'dial' AND sip_call_id = $2 AND org_id = $1 \
+             ORDER BY id DESC LIMIT 1",
+        )
+        .bind(org.0)
+        .bind(provider_id)
+        .optional(&mut self.read().await?)
+        .await?;
+        row.as_ref().map(attempt).transpose()
     }
 }

@@ -1,0 +1,165 @@
+//! What providers report of the calls that they place. Everybody can send something here; only what is signed with the
+//! account's own secret is believed.
+
+use std::collections::BTreeMap;
+
+use axum::extract::{OriginalUri, Path, State as Extract};
+use axum::http::{HeaderMap, Method, StatusCode};
+use ringdown_bus::now;
+use ringdown_carrier::{Callback, Hosted, Making, News, Rejected, SealedSecret};
+use ringdown_domain::{AGENT_ROUTE, AgentId, CarrierName, OrganisationId};
+use ringdown_proto::v1::AccountReply;
+use ringdown_proto::v1::dial_fact::Followed;
+use tracing::{info, warn};
+
+use crate::State;
+use crate::body::Whole;
+use crate::error::{Answer, Failure};
+use crate::operations::{Kind, Table};
+
+/// Most calls that one report speaks of.
+const MOST_NEWS: usize = 100;
+
+pub(crate) fn operations(table: &mut Table) {
+    const ABOUT: &str = "For providers: they are told this address, and sign what they send. docs/carriers.md says how.";
+    table.tag(
+        "Callbacks",
+        "What providers report of the calls that they place.",
+    );
+    table
+        .post("/ringdown/v1/callbacks/agents/{org}/{id}", of_agent)
+        .id("ringdown-callbacks-agents-create")
+        .summary("Report a call of an agent's own provider")
+        .about(ABOUT)
+        .path("org", Kind::Id, "The organisation.")
+        .path("id", Kind::Id, "The agent.")
+        .open()
+        .answers_nothing(204);
+    table
+        .post("/ringdown/v1/callbacks/carriers/{org}/{name}", of_carrier)
+        .id("ringdown-callbacks-carriers-create")
+        .summary("Report a call of a carrier")
+        .about(ABOUT)
+        .path("org", Kind::Id, "The organisation.")
+        .path("name", Kind::Short(40), "The carrier.")
+        .open()
+        .answers_nothing(204);
+}
+
+fn unknown() -> Failure {
+    let message = "No account here takes callbacks at this address.";
+    Failure::detail(StatusCode::NOT_FOUND, message)
+}
+
+async fn of_agent(
+    Extract(state): Extract<State>,
+    Path((org, id)): Path<(i64, i64)>,
+    method: Method,
+    OriginalUri(uri): OriginalUri,
+    headers: HeaderMap,
+    Whole(body): Whole,
+) -> Answer<StatusCode> {
+    let org = OrganisationId(org);
+    let account = state.engine.account(org, AgentId(id), AGENT_ROUTE).await?;
+    let path = uri.path_and_query().map_or("/", |path| path.as_str());
+    heard(&state, org, account, path, &method, &headers, &body).await
+}
+
+async fn of_carrier(
+    Extract(state): Extract<State>,
+    Path((org, name)): Path<(i64, String)>,
+    method: Method,
+    OriginalUri(uri): OriginalUri,
+    headers: HeaderMap,
+    Whole(body): Whole,
+) -> Answer<StatusCode> {
+    let name: CarrierName = name.parse().map_err(|_| unknown())?;
+    let org = OrganisationId(org);
+    let route = name.route();
+    let account = state.engine.account(org, AgentId(0), &route).await?;
+    let path = uri.path_and_query().map_or("/", |path| path.as_str());
+    heard(&state, org, account, path, &method, &headers, &body).await
+}
+
+fn opened(state: &State, account: AccountReply) -> Option<Hosted> {
+    if !account.problem.is_empty() {
+        return None;
+    }
+    let mut making = Making {
+        provider: account.provider,
+        settings: serde_json::from_str(&account.settings_json).ok()?,
+        secrets: BTreeMap::new(),
+        lenient: account.lenient,
+        calls_per_second: None,
+        concurrent_calls: None,
+        callback: account.callback_url.parse().ok(),
+    };
+    let sealed = account.secrets.into_iter().map(|secret| SealedSecret {
+        credential: (!secret.settings).then_some(secret.credential),
+        name: secret.name,
+        sealed: secret.sealed,
+    });
+    let hosted = making
+        .open(&state.keyring, account.organisation_id, sealed)
+        .and_then(|()| Hosted::new(making, state.egress.clone()));
+    hosted
+        .inspect_err(|error| warn!(%error, "a callback came for an account that cannot be used"))
+        .ok()
+}
+
+async fn heard(
+    state: &State,
+    org: OrganisationId,
+    account: AccountReply,
+    path: &str,
+    method: &Method,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Answer<StatusCode> {
+    let base = state.engine.public_url().ok_or_else(unknown)?;
+    let hosted = opened(state, account).ok_or_else(unknown)?;
+    let callback = Callback {
+        url: &format!("{base}{path}"),
+        method: method.as_str(),
+        headers,
+        body,
+        at: now(),
+    };
+    let news = hosted.callback(&callback).map_err(|rejected| {
+        info!(%org, %rejected, "a callback was not believed");
+        let status = match rejected {
+            Rejected::NotExpected => StatusCode::NOT_FOUND,
+            Rejected::Unreadable(_) => StatusCode::BAD_REQUEST,
+            Rejected::Unsigned(_) | Rejected::Forged | Rejected::Stale { .. } => {
+                StatusCode::FORBIDDEN
+            }
+        };
+        Failure::detail(status, format!("The callback is not believed: {rejected}."))
+    })?;
+    for News {
+        provider_id,
+        run,
+        attempt_id,
+        progress,
+    } in news.into_iter().take(MOST_NEWS)
+    {
+        let step = Followed {
+            state: progress.state().to_owned(),
+            ending: progress
+                .ending()
+                .map(|ending| ending.to_string())
+                .unwrap_or_default(),
+            sip_code: progress.sip_code().map_or(0, u32::from),
+            said: progress.said().to_owned(),
+            provider_id: provider_id.clone(),
+        };
+        let known = state
+            .engine
+            .reported(org, run.zip(attempt_id), step)
+            .await?;
+        if !known {
+            info!(%org, provider_id, "a callback speaks of a call that nobody dialed here");
+        }
+    }
+    Ok(StatusCode::NO_CONTENT)
+}
