@@ -89,13 +89,9 @@ fn filtered(query: &mut Sql, scope: Scope, filter: &RunFilter) {
     if let Some(text) = &filter.search {
         searched(query, scope, text);
     }
-    if let Some((first, rest)) = filter.tags.split_first() {
-        query.push(" AND EXISTS (SELECT 1 FROM scenarios s WHERE s.id = r.scenario_id AND (");
-        query.list_has("s.tags", first);
-        for tag in rest {
-            query.push(" OR ").list_has("s.tags", tag);
-        }
-        query.push("))");
+    if !filter.tags.is_empty() {
+        query.push(" AND EXISTS (SELECT 1 FROM scenarios s WHERE s.id = r.scenario_id AND ");
+        query.list_has_any("s.tags", &filter.tags).push(")");
     }
 }
 

@@ -144,6 +144,28 @@ impl Sql {
         self
     }
 
+    /// Adds whether a column that holds a JSON list of texts has one of these among them, however many they are:
+    /// a condition for each would be too deep for SQLite.
+    pub(crate) fn list_has_any(&mut self, column: &'static str, texts: &[String]) -> &mut Self {
+        let texts: Vec<String> = texts.iter().map(|text| storable(text)).collect();
+        let texts = serde_json::Value::from(texts).to_string();
+        self.arguments.push(texts.into());
+        let place = self.arguments.len();
+        self.parts.push(Part::Either(
+            format!(
+                "EXISTS (SELECT 1 FROM json_each({column}) WHERE value IN \
+                 (SELECT value FROM json_each(${place})))"
+            )
+            .into(),
+            format!(
+                "({column}::jsonb ?| ARRAY (SELECT e.value FROM \
+                 jsonb_array_elements_text(${place}::jsonb) e (value)))"
+            )
+            .into(),
+        ));
+        self
+    }
+
     /// Adds whether a text holds another one, ignoring case.
     pub(crate) fn text_has(&mut self, column: &'static str, text: &str) -> &mut Self {
         self.arguments.push(text.into());

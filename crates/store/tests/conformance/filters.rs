@@ -145,6 +145,11 @@ pub async fn every_field_of_a_filter_selects(db: Db) {
             Box::new(|f| f.tags = vec!["none".to_owned(), "en".to_owned()]),
             vec![c, b],
         ),
+        (
+            "tags",
+            Box::new(|f| f.tags = [vec![String::new(); 3000], vec!["en".to_owned()]].concat()),
+            vec![c, b],
+        ),
         ("tags", Box::new(|f| f.tags = vec!["e".to_owned()]), vec![]),
         (
             "evaluator",
