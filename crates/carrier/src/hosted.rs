@@ -169,6 +169,11 @@ impl Hosted {
         })
     }
 
+    /// What the account may do.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
     /// Checks who sent a status callback, and reads it.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use ringdown_bus::Bus;
 use ringdown_carrier::{Carrier, Hosted, Making, SealedSecret};
-use ringdown_domain::{AGENT_ROUTE, CarrierName, Team};
+use ringdown_domain::{AGENT_ROUTE, Team};
 use ringdown_egress::Client;
 use ringdown_proto::v1::{AccountReply, AccountRequest};
 use ringdown_vault::Keyring;
@@ -56,11 +56,6 @@ pub(crate) struct Accounts {
     bus: Bus,
     access: Access,
     known: Arc<Mutex<HashMap<Key, Known>>>,
-}
-
-/// Whether a route names an account.
-pub(crate) fn is_account(route: &str) -> bool {
-    route == AGENT_ROUTE || CarrierName::of_route(route).is_some()
 }
 
 impl Accounts {

@@ -4,16 +4,16 @@ use std::time::{Duration, Instant};
 use futures::future::BoxFuture;
 use ringdown_bus::{Bus, Claim, Error, now, subject};
 use ringdown_carrier::{Carrier, Order, Routes};
-use ringdown_domain::E164;
 use ringdown_domain::dial::{Outcome, Retry, Stage};
 use ringdown_domain::run::Status;
+use ringdown_domain::{E164, leads_to_account};
 use ringdown_proto::v1::Envelope;
 use ringdown_proto::v1::dial_fact::{Ambiguous, Claimed, Intended, NotPlaced, Placed, Step};
 use ringdown_proto::v1::envelope::Fact;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use crate::accounts::{Accounts, Missing, is_account};
+use crate::accounts::{Accounts, Missing};
 use crate::facts::Job;
 use crate::follow::Follow;
 use crate::lane::{Lane, Lanes};
@@ -149,7 +149,11 @@ async fn way(context: &Context, job: &Job) -> Way {
     if let Some(carrier) = context.routes.get(&job.route) {
         return Way::Here(Arc::clone(carrier));
     }
-    let Some(accounts) = context.accounts.as_ref().filter(|_| is_account(&job.route)) else {
+    let Some(accounts) = context
+        .accounts
+        .as_ref()
+        .filter(|_| leads_to_account(&job.route))
+    else {
         return Way::Elsewhere;
     };
     match accounts.get(job).await {

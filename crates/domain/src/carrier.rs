@@ -9,6 +9,11 @@ pub const AGENT_ROUTE: &str = "agent";
 /// What a dial route begins with that leads through a carrier.
 const PREFIX: &str = "carrier:";
 
+/// Whether a dial route leads to an account that the platform knows.
+pub fn leads_to_account(route: &str) -> bool {
+    route == AGENT_ROUTE || route.starts_with(PREFIX)
+}
+
 /// An organisation's own name for a carrier, which is an account at a provider: 1 to 40 ASCII letters,
 /// digits, `-`, `_` and `.`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

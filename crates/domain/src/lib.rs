@@ -24,7 +24,7 @@ pub mod run;
 mod time;
 
 pub use caller::{CallerHeader, CallerValue, InvalidCallerHeader, Presented};
-pub use carrier::{AGENT_ROUTE, CarrierName, InvalidCarrierName};
+pub use carrier::{AGENT_ROUTE, CarrierName, InvalidCarrierName, leads_to_account};
 pub use e164::{E164, InvalidNumber};
 pub use ids::{
     AgentId, CallId, CarrierId, CronJobId, FolderId, HolderId, InvalidHolder, InvalidTeam, KeyId,

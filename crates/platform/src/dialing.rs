@@ -117,7 +117,7 @@ pub(crate) fn own_account(agent: &Agent) -> Result<OwnAccount, String> {
 
 /// The dial route of an agent's runs: the one that was set, else its own settings if it says that it is called
 /// automatically; `None`: it calls by itself, or somebody makes it.
-pub(crate) fn route(agent: &Agent) -> Option<String> {
+pub fn route(agent: &Agent) -> Option<String> {
     let automatic = agent
         .extra
         .get("outbound_auto_call")

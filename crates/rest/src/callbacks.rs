@@ -1,18 +1,17 @@
 //! What providers report of the calls that they place. Everybody can send something here; only what is signed with the
 //! account's own secret is believed.
 
-use std::collections::BTreeMap;
-
 use axum::extract::{OriginalUri, Path, State as Extract};
 use axum::http::{HeaderMap, Method, StatusCode};
 use ringdown_bus::now;
-use ringdown_carrier::{Callback, Hosted, Making, News, Rejected, SealedSecret};
+use ringdown_carrier::{Callback, News, Rejected};
 use ringdown_domain::{AGENT_ROUTE, AgentId, CarrierName, OrganisationId};
 use ringdown_proto::v1::AccountReply;
 use ringdown_proto::v1::dial_fact::Followed;
 use tracing::{info, warn};
 
 use crate::State;
+use crate::account;
 use crate::body::Whole;
 use crate::error::{Answer, Failure};
 use crate::operations::{Kind, Table};
@@ -81,32 +80,6 @@ async fn of_carrier(
     heard(&state, org, account, path, &method, &headers, &body).await
 }
 
-fn opened(state: &State, account: AccountReply) -> Option<Hosted> {
-    if !account.problem.is_empty() {
-        return None;
-    }
-    let mut making = Making {
-        provider: account.provider,
-        settings: serde_json::from_str(&account.settings_json).ok()?,
-        secrets: BTreeMap::new(),
-        lenient: account.lenient,
-        calls_per_second: None,
-        concurrent_calls: None,
-        callback: account.callback_url.parse().ok(),
-    };
-    let sealed = account.secrets.into_iter().map(|secret| SealedSecret {
-        credential: (!secret.settings).then_some(secret.credential),
-        name: secret.name,
-        sealed: secret.sealed,
-    });
-    let hosted = making
-        .open(&state.keyring, account.organisation_id, sealed)
-        .and_then(|()| Hosted::new(making, state.egress.clone()));
-    hosted
-        .inspect_err(|error| warn!(%error, "a callback came for an account that cannot be used"))
-        .ok()
-}
-
 async fn heard(
     state: &State,
     org: OrganisationId,
@@ -117,7 +90,10 @@ async fn heard(
     body: &[u8],
 ) -> Answer<StatusCode> {
     let base = state.engine.public_url().ok_or_else(unknown)?;
-    let hosted = opened(state, account).ok_or_else(unknown)?;
+    let hosted = account::made(state, account).map_err(|why| {
+        warn!(%org, why, "a callback came for an account that cannot be used");
+        unknown()
+    })?;
     let callback = Callback {
         url: &format!("{base}{path}"),
         method: method.as_str(),

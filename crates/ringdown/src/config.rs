@@ -256,7 +256,7 @@ mod tests {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/ringdown.toml");
         let config = Config::load(Some(&path), std::iter::empty(), &[]).unwrap();
         assert_eq!(config.routes.len(), 1);
-        crate::roles::route_specs(config.routes.iter()).unwrap();
+        crate::dialer::route_specs(config.routes.iter()).unwrap();
     }
 
     #[test]

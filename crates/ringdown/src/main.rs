@@ -9,6 +9,7 @@ mod config;
 mod delivery;
 mod demo;
 mod dial;
+mod dialer;
 mod doctor;
 mod exit;
 mod print;

@@ -12,7 +12,6 @@ use async_trait::async_trait;
 use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 use ringdown_bus::{Bus, From, NatsServer, ServerOptions, find_nats_server};
 use ringdown_carrier::account::Accounts;
-use ringdown_carrier::{RouteSpec, Routes};
 use ringdown_dialer::Dialer;
 use ringdown_observer::Observer;
 use ringdown_platform::Engine;
@@ -147,7 +146,8 @@ pub(crate) async fn start(config: &Config, roles: &[Role]) -> Result<Running, Fa
         running.testing_agent = Some(agent);
     }
     if has(Role::Dialer) {
-        running.dialer = Some(dialer(config, &running).await?);
+        running.dialer =
+            Some(crate::dialer::start(config, &running.bus, running.sip, &running.registry).await?);
     }
     if has(Role::Platform) {
         start_platform(config, &mut running).await?;
@@ -253,37 +253,6 @@ async fn testing_agent(
     )
     .await
     .map_err(Failure::unavailable)
-}
-
-/// Reads dial routes written as text.
-pub(crate) fn route_specs<'a>(
-    routes: impl Iterator<Item = (&'a String, &'a String)>,
-) -> Result<std::collections::BTreeMap<String, RouteSpec>, Failure> {
-    routes
-        .map(|(name, text)| Ok((name.clone(), text.parse::<RouteSpec>()?)))
-        .collect::<Result<_, ringdown_carrier::InvalidRoute>>()
-        .map_err(|error| Failure::usage(format!("failed to {error}")))
-}
-
-async fn dialer(config: &Config, running: &Running) -> Result<Dialer, Failure> {
-    let specs = route_specs(config.routes.iter())?;
-    let routes = Routes::build(&specs, running.sip)
-        .await
-        .map_err(Failure::unavailable)?;
-    let options = ringdown_dialer::Options {
-        team: None,
-        concurrency: config.dial_concurrency,
-        ack_wait: Duration::from_secs(10),
-        min_ring: Duration::from_millis(500),
-        routes,
-        accounts: Some(ringdown_dialer::Access {
-            keys: Arc::new(config.keyring().map_err(Failure::unavailable)?),
-            client: ringdown_egress::Client::new(config.egress_policy()),
-        }),
-    };
-    Dialer::start(&running.bus, options, &running.registry)
-        .await
-        .map_err(Failure::unavailable)
 }
 
 async fn start_platform(config: &Config, running: &mut Running) -> Result<(), Failure> {

@@ -19,11 +19,11 @@ use tokio::sync::broadcast::error::RecvError;
 
 use crate::attempts;
 use crate::cli::{Format, Run};
+use crate::dialer::route_specs;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::print;
 use crate::progress::{Progress, dial_trouble};
 use crate::queue::Waits;
-use crate::roles::route_specs;
 use crate::up::Signals;
 
 const ROUTE: &str = "run";

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use ringdown_api::own::Finding;
+use ringdown_carrier::Limits;
 use ringdown_domain::E164;
 use ringdown_store::{Agent, Checkup, Project, Scope};
 
@@ -21,6 +22,10 @@ pub(super) enum Route {
     Known(String),
     /// The dialer has these routes, and not this one.
     Unknown(String, BTreeSet<String>),
+    /// It is dialed with an account, which may do this much.
+    Account(String, Limits),
+    /// Its account cannot be used, and why.
+    Unusable(String, String),
     /// The dialer is not in this process.
     Elsewhere(String),
 }
@@ -385,6 +390,23 @@ fn route(facts: &Facts) -> Finding {
                 "Start the dialer with --dial-route, or change the agent's dial route.",
             )
         }
+        Route::Account(name, limits) => {
+            let at_once = limits
+                .concurrent_calls
+                .map_or_else(|| "any number of".to_owned(), |calls| calls.to_string());
+            Finding::ok(
+                "route_account",
+                format!(
+                    "The dialer makes it call through {name}: {}, {} calls each second, {at_once} at once.",
+                    limits.account, limits.calls_per_second
+                ),
+            )
+        }
+        Route::Unusable(name, why) => Finding::error(
+            "route_unusable",
+            format!("The agent is dialed through {name}, which cannot be used: {why}."),
+            "Change the agent's provider, or its carrier; docs/carriers.md has every setting.",
+        ),
         Route::Elsewhere(name) => Finding::warning(
             "route_unchecked",
             format!(

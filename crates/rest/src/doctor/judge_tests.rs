@@ -313,6 +313,30 @@ fn how_it_is_dialed() {
     only("route_unknown", Severity::Error, &["has none"], |facts| {
         facts.route = Route::Unknown("trunk".to_owned(), [].into());
     });
+    only(
+        "route_account",
+        Severity::Ok,
+        &["twilio AC1", "at once"],
+        |facts| {
+            facts.route = Route::Account(
+                "carrier:main".to_owned(),
+                ringdown_carrier::Limits {
+                    account: "twilio AC1".to_owned(),
+                    calls_per_second: 1.0,
+                    concurrent_calls: None,
+                },
+            );
+        },
+    );
+    only(
+        "route_unusable",
+        Severity::Error,
+        &["carrier:main", "no such carrier"],
+        |facts| {
+            let why = "there is no such carrier".to_owned();
+            facts.route = Route::Unusable("carrier:main".to_owned(), why);
+        },
+    );
     only("route_unchecked", Severity::Warning, &["trunk"], |facts| {
         facts.route = Route::Elsewhere("trunk".to_owned());
     });

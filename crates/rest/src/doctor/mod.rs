@@ -12,15 +12,15 @@ use axum::Json;
 use axum::extract::State as Extract;
 use ringdown_api::own as wire;
 use ringdown_carrier::account::{Account, Error as AccountError, Telnyx};
-use ringdown_domain::AgentId;
+use ringdown_domain::{AgentId, leads_to_account};
 use ringdown_platform::plan::MAX_RUNS;
 use ringdown_store::{Agent, BatchFilter, Page, Scope};
 
 use self::judge::{Credentials, Facts, Route};
-use super::State;
 use super::agents::secrets;
 use super::operations::{Kind, Table};
 use super::pages::{Asked, Id};
+use super::{State, account};
 use crate::error::Answer;
 
 /// What the server's process knows of the other roles of its deployment: those that run beside it.
@@ -92,11 +92,18 @@ async fn doctor(
     });
     let credentials = credentials(&state, scope, &agent).await?;
     let routes = state.deployment.routes.as_ref();
-    let route = match (&agent.dial_route, routes) {
+    let route = match (ringdown_platform::dialing::route(&agent), routes) {
         (None, _) => Route::Manual,
-        (Some(name), Some(routes)) if routes.contains(name) => Route::Known(name.clone()),
-        (Some(name), Some(routes)) => Route::Unknown(name.clone(), routes.clone()),
-        (Some(name), None) => Route::Elsewhere(name.clone()),
+        (Some(name), _) if leads_to_account(&name) => {
+            let account = state.engine.account(agent.org, agent.id, &name).await?;
+            match account::made(&state, account) {
+                Ok(account) => Route::Account(name, account.limits().clone()),
+                Err(why) => Route::Unusable(name, why),
+            }
+        }
+        (Some(name), Some(routes)) if routes.contains(&name) => Route::Known(name),
+        (Some(name), Some(routes)) => Route::Unknown(name, routes.clone()),
+        (Some(name), None) => Route::Elsewhere(name),
     };
     let facts = Facts {
         agent,
