@@ -23,7 +23,7 @@ test: tools-test lint ## Everything CI runs: format, lints, licences, every test
 .PHONY: soak
 soak: tools-test ## Run the slow tests for long: RINGDOWN_SOAK seconds each campaign, 600 unless set
 	RINGDOWN_SOAK=$${RINGDOWN_SOAK:-600} scripts/with-postgres.sh cargo nextest run --locked \
-		--package ringdown --test end_to_end -E 'test(generated_requests) or test(/^killed::/)'
+		--package ringdown --test end_to_end -E 'test(generated_requests) or test(/^(killed|fleet)::/)'
 	RINGDOWN_SOAK=$${RINGDOWN_SOAK:-600} cargo nextest run --locked --package ringdown-domain --test simulation
 
 .PHONY: bench

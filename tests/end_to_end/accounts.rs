@@ -4,7 +4,7 @@ use ringdown_domain::run::Status;
 use ringdown_testkit::carrier::{FakeCarrier, FakeEnding, FakeKind, Fault};
 use serde_json::{Value, json};
 
-use crate::support::{Bench, Server, ask, attempts, ringdown, set_window, soon};
+use crate::support::{Bench, Server, ask, attempts, finished, ringdown, set_window, soon};
 
 async fn server(folder: &std::path::Path) -> Server {
     let arguments = [
@@ -228,5 +228,30 @@ async fn a_carrier_is_dialed_with_and_only_its_own_word_is_believed() {
     assert_eq!(row["sip_call_id"], call.id, "{row}");
     assert!(row["response"].is_number(), "{row}");
     assert_eq!(fake.all_rings(), 1);
+    server.stop().await;
+}
+
+/// `ringdown run --dial` with a provider, whatever the agent's settings say.
+#[tokio::test]
+async fn a_run_from_the_command_line_is_dialed_through_a_provider() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = server(folder.path()).await;
+    set_window(&server.client, 10).await;
+    let fake = FakeCarrier::start(FakeKind::Retell);
+    let bench = Bench::build(&server.client, 1, None).await;
+    let (agent, scenario) = (bench.agent.to_string(), bench.scenarios[0].to_string());
+    let dial = format!(
+        "retell:agent_id=thing-of-tests&from_number={}&base_url={}",
+        crate::support::AGENT.replace('+', "%2B"),
+        fake.base_url()
+    );
+    let mut command = ringdown(&["run", "--agent-id", &agent, "--scenario", &scenario]);
+    command.args(["--upstream", &server.ready.http_url]);
+    command.args(["--api-key", &server.ready.admin_key, "--dial", &dial]);
+    command.env("RETELL_API_KEY", fake.keys().secret.as_str());
+    let said = finished(command).await;
+    assert_eq!(said.status.code(), Some(1), "{}{}", said.out, said.err);
+    assert_eq!(fake.rings(&bench.numbers[0]), 1, "{}{}", said.out, said.err);
+    assert!(!said.err.contains(&fake.keys().secret), "{}", said.err);
     server.stop().await;
 }

@@ -14,6 +14,7 @@ mod demo;
 mod deployment;
 mod dialing;
 mod doctor;
+mod fleet;
 mod generated;
 mod history;
 mod interface;

@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 pub use exec::Exec;
 pub use hosted::{Hosted, InvalidAccount, Limits, Making, SealedSecret};
 pub use ringdown_provider::{Callback, News, Progress, Rejected};
-pub use route::{InvalidRoute, RouteSpec, Routes};
+pub use route::{InvalidRoute, RouteSpec, Routes, variable_of};
 pub use sip::{Placed, SipTrunk, facing, place};
 pub use talk::{TalkError, agent_tone, read_wav};
 

@@ -5,13 +5,18 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::{Carrier, Exec, SipTrunk};
+use ringdown_egress::{Client, Policy};
+use ringdown_provider::Kind;
+use ringdown_vault::Secret;
+use serde_json::{Map, Value};
+
+use crate::{Carrier, Exec, Hosted, InvalidAccount, Making, SipTrunk};
 
 /// Longest a `sip` route may hold a call.
 const MAX_HOLD: Duration = Duration::from_secs(3600);
 
-/// A way to dial as written in the configuration: `exec:COMMAND` or
-/// `sip:HOST:PORT[?play=WAV&seconds=N]`; `sip:local` is this process's own SIP endpoint.
+/// A way to dial as written in the configuration: `exec:COMMAND`, `sip:HOST:PORT[?play=WAV&seconds=N]` or
+/// `PROVIDER:SETTING=VALUE&SETTING=VALUE`; `sip:local` is this process's own SIP endpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RouteSpec {
     /// Run a command.
@@ -27,6 +32,13 @@ pub enum RouteSpec {
         play: Option<PathBuf>,
         /// Longest to stay on the line.
         hold: Duration,
+    },
+    /// Have a provider place the call.
+    Hosted {
+        /// Which.
+        provider: Kind,
+        /// Its settings, without secrets.
+        settings: Map<String, Value>,
     },
 }
 
@@ -55,8 +67,17 @@ impl FromStr for RouteSpec {
             }
             return Ok(Self::Exec { command });
         }
+        if let Some((name, settings)) = text.split_once(':')
+            && let Some(provider) = Kind::parse(name)
+        {
+            let settings = settings_of(settings).map_err(invalid)?;
+            return Ok(Self::Hosted { provider, settings });
+        }
         let Some(rest) = text.strip_prefix("sip:") else {
-            return Err(invalid("expected exec:COMMAND or sip:HOST:PORT".to_owned()));
+            return Err(invalid(format!(
+                "expected exec:COMMAND, sip:HOST:PORT or a provider with its settings ({})",
+                Kind::ALL.map(Kind::as_str).join(", ")
+            )));
         };
         let (host, query) = rest.split_once('?').unwrap_or((rest, ""));
         let proxy = match host {
@@ -87,6 +108,59 @@ impl FromStr for RouteSpec {
     }
 }
 
+/// Settings as in the query of a URL: `a=1&b=2`, percent-encoded where they have to be.
+fn settings_of(text: &str) -> Result<Map<String, Value>, String> {
+    let mut settings = Map::new();
+    for (name, value) in url::form_urlencoded::parse(text.as_bytes()) {
+        if name.is_empty() {
+            return Err(format!("{text:?} has a setting without a name"));
+        }
+        let value = match value.as_ref() {
+            "true" => Value::Bool(true),
+            "false" => Value::Bool(false),
+            text => text.into(),
+        };
+        if settings.insert(name.clone().into_owned(), value).is_some() {
+            return Err(format!("{name} is set twice"));
+        }
+    }
+    Ok(settings)
+}
+
+/// The variable of the environment that holds a secret: its name in capitals, such as `TWILIO_AUTH_TOKEN`.
+pub fn variable_of(secret: &str) -> String {
+    secret.to_ascii_uppercase()
+}
+
+/// An account of whoever wrote the route: it may be anywhere but at a cloud's metadata service.
+fn hosted(
+    provider: Kind,
+    settings: &Map<String, Value>,
+    secret: &dyn Fn(&str) -> Option<Secret>,
+) -> Result<Hosted, String> {
+    let policy = Policy::allowing(&["0.0.0.0/0", "::/0"]).map_err(|error| error.to_string())?;
+    let names = provider.secrets().iter();
+    let secrets = names.filter_map(|name| Some(((*name).to_owned(), secret(name)?)));
+    let making = Making {
+        provider: provider.as_str().to_owned(),
+        settings: settings.clone(),
+        secrets: secrets.collect(),
+        lenient: false,
+        calls_per_second: None,
+        concurrent_calls: None,
+        callback: None,
+    };
+    Hosted::new(making, Client::new(policy)).map_err(|error| match &error {
+        InvalidAccount::Settings(_, field)
+            if provider.secrets().contains(&field.field.as_str()) =>
+        {
+            let variable = variable_of(&field.field);
+            format!("{error}; set the environment variable {variable}")
+        }
+        _ => error.to_string(),
+    })
+}
+
 /// An address that something can be sent to.
 fn trunk(host: &str) -> Option<SocketAddr> {
     let address: SocketAddr = host.parse().ok()?;
@@ -100,13 +174,14 @@ pub struct Routes {
 }
 
 impl Routes {
-    /// Builds the carriers. `local` is this process's own SIP endpoint.
+    /// Builds the carriers. `local` is this process's own SIP endpoint, `secret` finds a provider's secret by its name.
     ///
     /// # Errors
     /// The first route that cannot be used, with the reason.
     pub async fn build(
         specs: &BTreeMap<String, RouteSpec>,
         local: Option<SocketAddr>,
+        secret: &(dyn Fn(&str) -> Option<Secret> + Send + Sync),
     ) -> Result<Self, InvalidRoute> {
         let mut routes = Self::default();
         for (name, spec) in specs {
@@ -117,6 +192,9 @@ impl Routes {
             let carrier: Arc<dyn Carrier> = match spec {
                 RouteSpec::Exec { command } => {
                     Arc::new(Exec::new(command).ok_or_else(|| invalid("no command".to_owned()))?)
+                }
+                RouteSpec::Hosted { provider, settings } => {
+                    Arc::new(hosted(*provider, settings, secret).map_err(invalid)?)
                 }
                 RouteSpec::Sip { proxy, play, hold } => {
                     let proxy = proxy.or(local).ok_or_else(|| {
@@ -168,7 +246,16 @@ mod tests {
             hold: Duration::from_secs(5),
         };
         assert_eq!(sip, expected);
+        let vapi: RouteSpec = "vapi:assistant_id=a%20b&report_calls=true".parse().unwrap();
+        let RouteSpec::Hosted { provider, settings } = vapi else {
+            panic!("{vapi:?}")
+        };
+        assert_eq!(provider, Kind::Vapi);
+        assert_eq!(settings["assistant_id"], "a b");
+        assert_eq!(settings["report_calls"], true);
         for (text, word) in [
+            ("pigeon:x=1", "vapi"),
+            ("vapi:a=1&a=2", "twice"),
             ("call.sh", "exec:COMMAND"),
             ("exec:", "command"),
             ("exec:'open", "quote"),

@@ -125,7 +125,8 @@ pub(crate) struct Settings {
     /// What speaks for the testing agent: flite or tone.
     #[arg(long)]
     pub(crate) voice: Option<String>,
-    /// A way to make agents call, NAME=exec:COMMAND or NAME=sip:IP:PORT?play=WAV&seconds=N;
+    /// A way to make agents call, NAME=exec:COMMAND, NAME=sip:IP:PORT?play=WAV&seconds=N or
+    /// NAME=PROVIDER:SETTING=VALUE&...;
     /// `sip:local` is this process's own SIP endpoint. May be repeated.
     #[arg(long = "dial-route", value_name = "NAME=SPEC")]
     pub(crate) dial_routes: Vec<String>,
@@ -228,8 +229,8 @@ pub(crate) struct Run {
     /// Name of the result.
     #[arg(long)]
     pub(crate) name: Option<String>,
-    /// How to dial: exec:COMMAND or sip:IP:PORT?play=WAV&seconds=N. Without it the agent calls by
-    /// itself.
+    /// How to dial: exec:COMMAND, sip:IP:PORT?play=WAV&seconds=N or PROVIDER:SETTING=VALUE&...
+    /// Without it the agent calls by itself.
     #[arg(long)]
     pub(crate) dial: Option<String>,
     /// Caller ID that `sip:` dials from; `exec` gets it as RINGDOWN_FROM. Default: the agent's

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use prometheus::Registry;
 use ringdown_bus::Bus;
-use ringdown_carrier::{RouteSpec, Routes};
+use ringdown_carrier::{RouteSpec, Routes, variable_of};
 use ringdown_dialer::Dialer;
+use ringdown_vault::Secret;
 
 use crate::config::Config;
 use crate::exit::Failure;
@@ -22,6 +23,12 @@ pub(crate) fn route_specs<'a>(
         .map_err(|error| Failure::usage(format!("failed to {error}")))
 }
 
+/// A provider's secret for a route that was written by hand: no secret stands on a command line.
+pub(crate) fn secret(name: &str) -> Option<Secret> {
+    let found = std::env::var(variable_of(name)).ok()?;
+    (!found.is_empty()).then(|| found.into())
+}
+
 /// Starts the dialer of a deployment. `sip` is the SIP endpoint beside it.
 pub(crate) async fn start(
     config: &Config,
@@ -30,7 +37,7 @@ pub(crate) async fn start(
     registry: &Registry,
 ) -> Result<Dialer, Failure> {
     let specs = route_specs(config.routes.iter())?;
-    let routes = Routes::build(&specs, sip)
+    let routes = Routes::build(&specs, sip, &secret)
         .await
         .map_err(Failure::unavailable)?;
     let options = ringdown_dialer::Options {

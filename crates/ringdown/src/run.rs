@@ -19,7 +19,7 @@ use tokio::sync::broadcast::error::RecvError;
 
 use crate::attempts;
 use crate::cli::{Format, Run};
-use crate::dialer::route_specs;
+use crate::dialer::{route_specs, secret};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::print;
 use crate::progress::{Progress, dial_trouble};
@@ -106,7 +106,7 @@ async fn with_bus(
     let tail: String = id.chars().rev().take(12).collect();
     let team: Team = format!("run-{tail}").parse().map_err(Failure::internal)?;
     let registry = Registry::new();
-    let routes = Routes::build(specs, None)
+    let routes = Routes::build(specs, None, &secret)
         .await
         .map_err(Failure::unavailable)?;
     let options = ringdown_dialer::Options {

@@ -373,7 +373,11 @@ impl IncomingCall {
         };
         let media = self.endpoint.start_media(socket, agreed, &options);
         let call = self.become_call(media, local, options);
-        self.wait_for_ack().await?;
+        if let Err(error) = self.wait_for_ack().await {
+            // Whoever hears that it came to nothing does not find it among the live calls any more.
+            call.hang_up().await;
+            return Err(error);
+        }
         Ok(call)
     }
 

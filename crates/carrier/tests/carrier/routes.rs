@@ -12,7 +12,7 @@ pub(crate) async fn one(text: &str) -> Routes {
 
 async fn build(text: &str, local: Option<&str>) -> Result<Routes, String> {
     let specs = BTreeMap::from([("one".to_owned(), text.parse().unwrap())]);
-    Routes::build(&specs, local.map(|local| local.parse().unwrap()))
+    Routes::build(&specs, local.map(|local| local.parse().unwrap()), &|_| None)
         .await
         .map_err(|error| error.to_string())
 }
@@ -99,4 +99,18 @@ async fn a_route_that_cannot_be_used_is_refused_when_it_is_built() {
         (routes.names().as_str(), Routes::default().names().as_str()),
         ("one", "none")
     );
+}
+
+#[tokio::test]
+async fn a_provider_gets_its_secrets_and_says_which_is_missing() {
+    let spec = "retell:agent_id=a&from_number=%2B15550100002"
+        .parse()
+        .unwrap();
+    let specs = std::collections::BTreeMap::from([("main".to_owned(), spec)]);
+    let error = Routes::build(&specs, None, &|_| None).await;
+    let error = error.err().unwrap().to_string();
+    assert!(error.contains("RETELL_API_KEY"), "{error}");
+    let secret = |name: &str| (name == "retell_api_key").then(|| "hush-hush".to_owned().into());
+    let routes = Routes::build(&specs, None, &secret).await.unwrap();
+    assert!(routes.get("main").unwrap().describe().contains("retell"));
 }

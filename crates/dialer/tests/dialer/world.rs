@@ -260,7 +260,7 @@ pub(crate) async fn routes(specs: impl IntoIterator<Item = (&str, RouteSpec)>) -
         .into_iter()
         .map(|(name, spec)| (name.to_owned(), spec))
         .collect();
-    Routes::build(&specs, None).await.unwrap()
+    Routes::build(&specs, None, &|_| None).await.unwrap()
 }
 
 /// The facts about dialing, as they come.

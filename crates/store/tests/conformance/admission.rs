@@ -1,12 +1,14 @@
 //! Calls per second, priorities and shares.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use ringdown_domain::admission::{Limit, Pace, Unknown};
 use ringdown_domain::run::{Event, Status};
 use ringdown_domain::{ResultId, RunId};
 use ringdown_store::{Holder, Scope};
+use tokio::sync::Barrier;
 
 use super::limits::peak;
 use super::{Db, Team, at, cancelled, entered, hidden, team, transition};
@@ -202,28 +204,42 @@ pub async fn admitters_that_race_exceed_no_limit(db: Db) {
         (new.project, new.concurrency_limit) = (project, limit);
         db.trigger(new, at(0)).await.unwrap();
     }
+    // In rounds of one second each, so that none runs ahead and uses the others' moments up: all admit at once, and half
+    // of them end what they admitted while the others still admit. Of 180 runs so many have to end that some of every
+    // project are among them.
+    let ended = Arc::new(AtomicU64::new(0));
+    let barrier = Arc::new(Barrier::new(4));
     let mut tasks = tokio::task::JoinSet::new();
-    for _ in 0..4 {
-        let team = Arc::clone(&team);
+    for task in 0..4 {
+        let (team, ended, barrier) = (Arc::clone(&team), Arc::clone(&ended), Arc::clone(&barrier));
         tasks.spawn(async move {
-            let mut ended = 0;
-            for turn in 0..60 {
-                let admission = team.db.admit(team.org.id, at(turn)).await.unwrap();
+            for second in 0.. {
+                let admission = team.db.admit(team.org.id, at(second)).await.unwrap();
+                if task % 2 == 0 {
+                    barrier.wait().await;
+                }
                 for run in admission.runs {
-                    transition(&team.db, run.id, cancelled(), at(turn))
+                    transition(&team.db, run.id, cancelled(), at(second))
                         .await
                         .unwrap();
-                    ended += 1;
+                    ended.fetch_add(1, Ordering::Relaxed);
+                }
+                if task % 2 == 1 {
+                    barrier.wait().await;
+                }
+                barrier.wait().await;
+                let done = ended.load(Ordering::Relaxed) >= 150;
+                // Nobody ends another one before all have looked.
+                barrier.wait().await;
+                if done {
+                    return;
                 }
             }
-            ended
         });
     }
-    let mut ended = 0;
     while let Some(done) = tasks.join_next().await {
-        ended += done.unwrap();
+        done.unwrap();
     }
-    assert!(ended > 60, "{ended} runs ended");
     let rows = entered(&db).await;
     let peak = peak(&rows);
     assert!(peak.organisation <= 7);
