@@ -36,7 +36,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("store", &["domain"]),
     ("sip", &["domain"]),
     ("voice", &[]),
-    ("carrier", &["domain", "egress", "provider", "sip", "vault"]),
+    (
+        "carrier",
+        &["domain", "egress", "proto", "provider", "sip", "vault"],
+    ),
     ("provider", &["domain", "egress", "vault"]),
     ("platform", &["store", "bus", "proto", "cron", "domain"]),
     (

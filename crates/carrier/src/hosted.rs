@@ -6,6 +6,8 @@ use async_trait::async_trait;
 use ringdown_domain::dial::{Outcome, Retry};
 use ringdown_domain::{E164, Timestamp};
 use ringdown_egress::{Client, Request};
+use ringdown_proto::v1::AccountReply;
+use ringdown_proto::v1::dial_fact::Followed;
 use ringdown_provider::{
     Callback, Found, Habits, Kind, News, Order as Asked, Progress, Provider, Rejected, Settings,
 };
@@ -65,51 +67,47 @@ pub struct Making {
     pub callback: Option<Url>,
 }
 
-/// A secret of an account as it is stored.
-pub struct SealedSecret {
-    /// The name that it is sealed under.
-    pub name: String,
-    /// It.
-    pub sealed: String,
-    /// What the provider's settings call it; `None`: it is an object of settings that holds secrets, and takes the
-    /// place of what is shown of it.
-    pub credential: Option<String>,
-}
-
 impl Making {
-    /// Opens the secrets of an account of `org`.
-    ///
-    /// # Errors
-    /// [`InvalidAccount::Secret`] for the first that does not open.
-    pub fn open(
-        &mut self,
-        keys: &Keyring,
-        org: i64,
-        sealed: impl IntoIterator<Item = SealedSecret>,
-    ) -> Result<(), InvalidAccount> {
-        for secret in sealed {
+    /// What a platform says of an account, with its secrets opened.
+    fn told(account: AccountReply, keys: &Keyring) -> Result<Self, InvalidAccount> {
+        if !account.problem.is_empty() {
+            return Err(InvalidAccount::Missing(account.problem));
+        }
+        let object = |json: &str| serde_json::from_str::<Map<String, Value>>(json);
+        let settings = object(&account.settings_json)
+            .map_err(|_| InvalidAccount::Missing("its settings are no object".to_owned()))?;
+        let mut making = Self {
+            provider: account.provider,
+            settings,
+            secrets: BTreeMap::new(),
+            lenient: account.lenient,
+            calls_per_second: (account.calls_per_second > 0.0).then_some(account.calls_per_second),
+            concurrent_calls: (account.concurrent_calls > 0).then_some(account.concurrent_calls),
+            callback: account.callback_url.parse().ok(),
+        };
+        for secret in account.secrets {
             let unusable = |why: String| InvalidAccount::Secret(secret.name.clone(), why);
             let opened = keys
-                .open_stored(org, &secret.name, &secret.sealed)
+                .open_stored(account.organisation_id, &secret.name, &secret.sealed)
                 .map_err(|error| unusable(error.to_string()))?;
-            let Some(credential) = secret.credential else {
-                let settings: Map<String, Value> = serde_json::from_str(opened.expose())
-                    .map_err(|_| unusable("it is no object".to_owned()))?;
-                self.settings.extend(settings);
-                continue;
-            };
-            self.secrets.insert(credential, opened);
+            if secret.settings {
+                let settings =
+                    object(opened.expose()).map_err(|_| unusable("it is no object".to_owned()))?;
+                making.settings.extend(settings);
+            } else {
+                making.secrets.insert(secret.credential, opened);
+            }
         }
-        if self.lenient {
+        if making.lenient {
             // A secret among an agent's settings is one of the provider's like any other.
-            for (name, value) in &self.settings {
+            for (name, value) in &making.settings {
                 if let Some(text) = value.as_str() {
                     let secret = || Secret::new(text);
-                    self.secrets.entry(name.clone()).or_insert_with(secret);
+                    making.secrets.entry(name.clone()).or_insert_with(secret);
                 }
             }
         }
-        Ok(())
+        Ok(making)
     }
 }
 
@@ -119,6 +117,9 @@ pub enum InvalidAccount {
     /// No such provider.
     #[error("{0:?} is no provider that calls can be placed with; there are: {1}")]
     Provider(String, String),
+    /// A platform knows none, and says what to do.
+    #[error("{0}")]
+    Missing(String),
     /// A secret cannot be opened, and why.
     #[error("{0} cannot be opened: {1}; give every dialer and platform the same secrets keys")]
     Secret(String, String),
@@ -167,6 +168,18 @@ impl Hosted {
             limits,
             callback: making.callback,
         })
+    }
+
+    /// An account as a platform tells of it, sealed.
+    ///
+    /// # Errors
+    /// As [`Self::new`], or what the platform says instead of an account.
+    pub fn told(
+        account: AccountReply,
+        keys: &Keyring,
+        client: Client,
+    ) -> Result<Self, InvalidAccount> {
+        Self::new(Making::told(account, keys)?, client)
     }
 
     /// What the account may do.
@@ -298,6 +311,32 @@ impl Hosted {
             }
         }
     }
+}
+
+/// How a call stands, as a fact for the bus.
+pub fn followed(provider_id: &str, progress: &Progress) -> Followed {
+    let mut step = Followed {
+        provider_id: provider_id.to_owned(),
+        state: match progress {
+            Progress::Queued => "queued",
+            Progress::Ringing => "ringing",
+            Progress::Answered => "answered",
+            Progress::Ended { .. } => "ended",
+        }
+        .to_owned(),
+        ..Followed::default()
+    };
+    if let Progress::Ended {
+        ending,
+        sip_code,
+        said,
+    } = progress
+    {
+        step.ending = ending.to_string();
+        step.sip_code = sip_code.map_or(0, u32::from);
+        step.said.clone_from(said);
+    }
+    step
 }
 
 /// `main_agent_variables` of a test profile, which is JSON or empty.

@@ -22,7 +22,7 @@ use ringdown_domain::{E164, RunId, Team};
 use tokio_util::sync::CancellationToken;
 
 pub use exec::Exec;
-pub use hosted::{Hosted, InvalidAccount, Limits, Making, SealedSecret};
+pub use hosted::{Hosted, InvalidAccount, Limits, Making, followed};
 pub use ringdown_provider::{Callback, News, Progress, Rejected};
 pub use route::{InvalidRoute, RouteSpec, Routes, variable_of};
 pub use sip::{Placed, SipTrunk, facing, place};

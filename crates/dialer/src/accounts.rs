@@ -1,16 +1,15 @@
 //! Accounts that runs are dialed with: asked for at the platform, opened here, remembered for a while.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use ringdown_bus::Bus;
-use ringdown_carrier::{Carrier, Hosted, Making, SealedSecret};
+use ringdown_carrier::{Carrier, Hosted};
 use ringdown_domain::{AGENT_ROUTE, Team};
 use ringdown_egress::Client;
-use ringdown_proto::v1::{AccountReply, AccountRequest};
+use ringdown_proto::v1::AccountRequest;
 use ringdown_vault::Keyring;
-use serde_json::{Map, Value};
 
 use crate::facts::Job;
 
@@ -86,8 +85,10 @@ impl Accounts {
                 return before.ok_or(Missing::Unreachable(error));
             }
         };
-        let carrier = self.made(reply).map_err(Missing::Unusable)?;
-        let carrier: Arc<dyn Carrier> = Arc::new(carrier);
+        let Access { keys, client } = &self.access;
+        let carrier = Hosted::told(reply, keys, client.clone());
+        let carrier: Arc<dyn Carrier> =
+            Arc::new(carrier.map_err(|error| Missing::Unusable(error.to_string()))?);
         self.remember(key, Arc::clone(&carrier));
         Ok(carrier)
     }
@@ -111,36 +112,4 @@ impl Accounts {
         let asked_at = Instant::now();
         known.insert(key, Known { asked_at, carrier });
     }
-
-    fn made(&self, reply: AccountReply) -> Result<Hosted, String> {
-        if !reply.problem.is_empty() {
-            return Err(reply.problem);
-        }
-        let mut making = Making {
-            provider: reply.provider,
-            settings: object(&reply.settings_json)?,
-            secrets: BTreeMap::new(),
-            lenient: reply.lenient,
-            calls_per_second: (reply.calls_per_second > 0.0).then_some(reply.calls_per_second),
-            concurrent_calls: (reply.concurrent_calls > 0).then_some(reply.concurrent_calls),
-            callback: reply.callback_url.parse().ok(),
-        };
-        let sealed = reply.secrets.into_iter().map(|secret| SealedSecret {
-            credential: (!secret.settings).then_some(secret.credential),
-            name: secret.name,
-            sealed: secret.sealed,
-        });
-        let client = self.access.client.clone();
-        making
-            .open(&self.access.keys, reply.organisation_id, sealed)
-            .and_then(|()| Hosted::new(making, client))
-            .map_err(|error| error.to_string())
-    }
-}
-
-fn object(json: &str) -> Result<Map<String, Value>, String> {
-    if json.is_empty() {
-        return Ok(Map::new());
-    }
-    serde_json::from_str(json).map_err(|_| "the account's settings are no object".to_owned())
 }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ringdown_bus::{now, subject};
-use ringdown_carrier::{Carrier, Progress};
+use ringdown_carrier::{Carrier, Progress, followed};
 use ringdown_domain::dial::Ending;
 use ringdown_domain::run::Status;
-use ringdown_proto::v1::dial_fact::{Followed, Step};
+use ringdown_proto::v1::dial_fact::Step;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
@@ -47,19 +47,6 @@ pub(crate) enum Followup {
     Done,
     /// Another dialer has to go on.
     HandedOver,
-}
-
-fn step(provider_id: &str, progress: &Progress) -> Followed {
-    Followed {
-        provider_id: provider_id.to_owned(),
-        state: progress.state().to_owned(),
-        ending: progress
-            .ending()
-            .map(|ending| ending.to_string())
-            .unwrap_or_default(),
-        sip_code: progress.sip_code().map_or(0, u32::from),
-        said: progress.said().to_owned(),
-    }
 }
 
 impl Follow {
@@ -114,7 +101,7 @@ impl Follow {
             return;
         }
         debug!(run = %job.run, ?progress, "a call stands differently");
-        let step = step(&self.provider_id, &progress);
+        let step = followed(&self.provider_id, &progress);
         job.report(&context.bus, Step::Followed(step)).await;
         *shown = Some(progress);
     }
@@ -136,7 +123,7 @@ impl Follow {
             sip_code: None,
             said: format!("called off by the dialer: {why}"),
         };
-        let step = step(&self.provider_id, &progress);
+        let step = followed(&self.provider_id, &progress);
         job.report(&context.bus, Step::Followed(step)).await;
         Followup::Done
     }

@@ -21,42 +21,6 @@ pub enum Progress {
     },
 }
 
-impl Progress {
-    /// In one word: `queued`, `ringing`, `answered` or `ended`.
-    pub fn state(&self) -> &'static str {
-        match self {
-            Self::Queued => "queued",
-            Self::Ringing => "ringing",
-            Self::Answered => "answered",
-            Self::Ended { .. } => "ended",
-        }
-    }
-
-    /// How it ended, if it has.
-    pub fn ending(&self) -> Option<Ending> {
-        match self {
-            Self::Ended { ending, .. } => Some(*ending),
-            _ => None,
-        }
-    }
-
-    /// The final SIP response of a call that has ended, where the provider tells it.
-    pub fn sip_code(&self) -> Option<u16> {
-        match self {
-            Self::Ended { sip_code, .. } => *sip_code,
-            _ => None,
-        }
-    }
-
-    /// The provider's own words for the end; empty before it.
-    pub fn said(&self) -> &str {
-        match self {
-            Self::Ended { said, .. } => said,
-            _ => "",
-        }
-    }
-}
-
 /// What a callback says of one call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct News {

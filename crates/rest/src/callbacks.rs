@@ -1,17 +1,16 @@
 //! What providers report of the calls that they place. Everybody can send something here; only what is signed with the
 //! account's own secret is believed.
 
-use axum::extract::{OriginalUri, Path, State as Extract};
+use axum::extract::{FromRequest, OriginalUri, Path, Request, State as Extract};
 use axum::http::{HeaderMap, Method, StatusCode};
+use bytes::Bytes;
 use ringdown_bus::now;
-use ringdown_carrier::{Callback, News, Rejected};
+use ringdown_carrier::{Callback, Hosted, News, Rejected, followed};
 use ringdown_domain::{AGENT_ROUTE, AgentId, CarrierName, OrganisationId};
 use ringdown_proto::v1::AccountReply;
-use ringdown_proto::v1::dial_fact::Followed;
 use tracing::{info, warn};
 
 use crate::State;
-use crate::account;
 use crate::body::Whole;
 use crate::error::{Answer, Failure};
 use crate::operations::{Kind, Table};
@@ -50,55 +49,71 @@ fn unknown() -> Failure {
     Failure::detail(StatusCode::NOT_FOUND, message)
 }
 
+/// What arrived, as it arrived.
+struct Report {
+    /// Path and query.
+    path: String,
+    method: Method,
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+impl<S: Send + Sync> FromRequest<S> for Report {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Failure> {
+        let uri = request.extensions().get::<OriginalUri>();
+        let uri = uri.map_or_else(|| request.uri().clone(), |OriginalUri(uri)| uri.clone());
+        Ok(Self {
+            path: uri
+                .path_and_query()
+                .map_or("/", |path| path.as_str())
+                .to_owned(),
+            method: request.method().clone(),
+            headers: request.headers().clone(),
+            body: Whole::from_request(request, state).await?.0,
+        })
+    }
+}
+
 async fn of_agent(
     Extract(state): Extract<State>,
     Path((org, id)): Path<(i64, i64)>,
-    method: Method,
-    OriginalUri(uri): OriginalUri,
-    headers: HeaderMap,
-    Whole(body): Whole,
+    report: Report,
 ) -> Answer<StatusCode> {
     let org = OrganisationId(org);
     let account = state.engine.account(org, AgentId(id), AGENT_ROUTE).await?;
-    let path = uri.path_and_query().map_or("/", |path| path.as_str());
-    heard(&state, org, account, path, &method, &headers, &body).await
+    heard(&state, org, account, &report).await
 }
 
 async fn of_carrier(
     Extract(state): Extract<State>,
     Path((org, name)): Path<(i64, String)>,
-    method: Method,
-    OriginalUri(uri): OriginalUri,
-    headers: HeaderMap,
-    Whole(body): Whole,
+    report: Report,
 ) -> Answer<StatusCode> {
     let name: CarrierName = name.parse().map_err(|_| unknown())?;
     let org = OrganisationId(org);
     let route = name.route();
     let account = state.engine.account(org, AgentId(0), &route).await?;
-    let path = uri.path_and_query().map_or("/", |path| path.as_str());
-    heard(&state, org, account, path, &method, &headers, &body).await
+    heard(&state, org, account, &report).await
 }
 
 async fn heard(
     state: &State,
     org: OrganisationId,
     account: AccountReply,
-    path: &str,
-    method: &Method,
-    headers: &HeaderMap,
-    body: &[u8],
+    report: &Report,
 ) -> Answer<StatusCode> {
     let base = state.engine.public_url().ok_or_else(unknown)?;
-    let hosted = account::made(state, account).map_err(|why| {
-        warn!(%org, why, "a callback came for an account that cannot be used");
+    let hosted = Hosted::told(account, &state.keyring, state.egress.clone()).map_err(|why| {
+        warn!(%org, %why, "a callback came for an account that cannot be used");
         unknown()
     })?;
     let callback = Callback {
-        url: &format!("{base}{path}"),
-        method: method.as_str(),
-        headers,
-        body,
+        url: &format!("{base}{}", report.path),
+        method: report.method.as_str(),
+        headers: &report.headers,
+        body: &report.body,
         at: now(),
     };
     let news = hosted.callback(&callback).map_err(|rejected| {
@@ -119,16 +134,7 @@ async fn heard(
         progress,
     } in news.into_iter().take(MOST_NEWS)
     {
-        let step = Followed {
-            state: progress.state().to_owned(),
-            ending: progress
-                .ending()
-                .map(|ending| ending.to_string())
-                .unwrap_or_default(),
-            sip_code: progress.sip_code().map_or(0, u32::from),
-            said: progress.said().to_owned(),
-            provider_id: provider_id.clone(),
-        };
+        let step = followed(&provider_id, &progress);
         let known = state
             .engine
             .reported(org, run.zip(attempt_id), step)

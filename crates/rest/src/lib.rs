@@ -7,7 +7,6 @@
 //! router and the OpenAPI document are made from those declarations. The document is at `/openapi.json`, a page to try it
 //! at `/docs/`.
 
-mod account;
 mod agents;
 mod attempts;
 mod auth;

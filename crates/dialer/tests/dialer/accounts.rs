@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ringdown_bus::{Bus, now};
-use ringdown_dialer::{Access, Options};
+use ringdown_dialer::{Access, Dialer, Options};
 use ringdown_domain::AGENT_ROUTE;
 use ringdown_domain::dial::Stage;
 use ringdown_domain::run::Status;
@@ -81,16 +81,27 @@ impl Platform {
         self.accounts.lock().unwrap().insert(run, reply);
     }
 
-    fn options(&self, routes: ringdown_carrier::Routes) -> Options {
-        Options {
+    /// A dialer of this name that dials with accounts.
+    async fn dialer(&self, world: &World, name: &str) -> Dialer {
+        let options = Options {
             concurrency: 500,
             accounts: Some(Access {
                 keys: Arc::clone(&self.keys),
                 client: Client::new(Policy::allowing(&["127.0.0.0/8"]).unwrap()),
             }),
-            ..options(routes)
-        }
+            ..options(routes([]).await)
+        };
+        world.dialer_with(name, options).await
     }
+}
+
+/// A platform, and the only dialer.
+async fn one_dialer() -> (World, Platform, Dialer, Facts) {
+    let world = World::new().await;
+    let platform = Platform::start(&world.bus).await;
+    let dialer = platform.dialer(&world, "only").await;
+    let facts = world.facts().await;
+    (world, platform, dialer, facts)
 }
 
 fn settings_name(kind: FakeKind) -> &'static str {
@@ -162,12 +173,7 @@ fn check(kind: FakeKind, fault: &Fault, outcome: &Step, rings: u32) {
 /// Every provider through every fault: nothing rings twice, and what is said of it is true.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_fault_of_a_provider_makes_a_number_ring_twice() {
-    let world = World::new().await;
-    let platform = Platform::start(&world.bus).await;
-    let dialer = world
-        .dialer_with("only", platform.options(routes([]).await))
-        .await;
-    let mut facts = world.facts().await;
+    let (world, platform, dialer, mut facts) = one_dialer().await;
     let faults = [
         Fault::Accept,
         Fault::Queue,
@@ -231,12 +237,7 @@ async fn no_fault_of_a_provider_makes_a_number_ring_twice() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_provider_still_queues_when_the_window_closes_is_called_off() {
-    let world = World::new().await;
-    let platform = Platform::start(&world.bus).await;
-    let dialer = world
-        .dialer_with("only", platform.options(routes([]).await))
-        .await;
-    let mut facts = world.facts().await;
+    let (world, platform, dialer, mut facts) = one_dialer().await;
     let kinds = [FakeKind::Twilio, FakeKind::SignalWire, FakeKind::Plivo];
     let mut fakes = Vec::new();
     for (run, kind) in (1..).zip(kinds) {
@@ -269,17 +270,13 @@ async fn what_a_provider_still_queues_when_the_window_closes_is_called_off() {
 async fn a_call_is_followed_on_by_another_dialer() {
     let world = World::new().await;
     let platform = Platform::start(&world.bus).await;
-    let first = world
-        .dialer_with("first", platform.options(routes([]).await))
-        .await;
+    let first = platform.dialer(&world, "first").await;
     let mut facts = world.facts().await;
     let fake = FakeCarrier::start(FakeKind::Twilio);
     platform.account(1, &fake, |_| ());
     pending(&world, 1, 60).await;
     assert!(matches!(facts.outcome(1).await, Step::Placed(_)));
-    let second = world
-        .dialer_with("second", platform.options(routes([]).await))
-        .await;
+    let second = platform.dialer(&world, "second").await;
     first.drain(Duration::from_secs(5)).await;
     let id = fake.calls()[0].id.clone();
     fake.end(&id, FakeEnding::Busy);
@@ -308,11 +305,7 @@ async fn an_account_has_no_more_calls_up_than_it_may() {
     let platform = Platform::start(&world.bus).await;
     let mut dialers = Vec::new();
     for name in ["one", "two"] {
-        dialers.push(
-            world
-                .dialer_with(name, platform.options(routes([]).await))
-                .await,
-        );
+        dialers.push(platform.dialer(&world, name).await);
     }
     let mut facts = world.facts().await;
     let fake = FakeCarrier::start(FakeKind::Vapi);
@@ -347,11 +340,7 @@ async fn calls_per_second_are_those_of_the_account_and_not_of_each_dialer() {
     let platform = Platform::start(&world.bus).await;
     let mut dialers = Vec::new();
     for name in ["one", "two", "three", "four"] {
-        dialers.push(
-            world
-                .dialer_with(name, platform.options(routes([]).await))
-                .await,
-        );
+        dialers.push(platform.dialer(&world, name).await);
     }
     let mut facts = world.facts().await;
     let fake = FakeCarrier::start(FakeKind::Vapi);
@@ -392,12 +381,7 @@ async fn calls_per_second_are_those_of_the_account_and_not_of_each_dialer() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_wrong_with_an_account_is_told_to_the_run() {
-    let world = World::new().await;
-    let platform = Platform::start(&world.bus).await;
-    let dialer = world
-        .dialer_with("only", platform.options(routes([]).await))
-        .await;
-    let mut facts = world.facts().await;
+    let (world, platform, dialer, mut facts) = one_dialer().await;
     let fake = FakeCarrier::start(FakeKind::Retell);
     type Change = fn(&mut AccountReply);
     let cases: [(&str, Change); 5] = [
@@ -441,12 +425,7 @@ async fn what_is_wrong_with_an_account_is_told_to_the_run() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_busy_callee_is_told_with_its_sip_code() {
-    let world = World::new().await;
-    let platform = Platform::start(&world.bus).await;
-    let dialer = world
-        .dialer_with("only", platform.options(routes([]).await))
-        .await;
-    let mut facts = world.facts().await;
+    let (world, platform, dialer, mut facts) = one_dialer().await;
     let fake = FakeCarrier::start(FakeKind::SignalWire);
     platform.account(1, &fake, |_| ());
     pending(&world, 1, 60).await;

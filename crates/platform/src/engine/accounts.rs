@@ -1,8 +1,6 @@
 //! Tells dialers which account a run is dialed with. Secrets go out as they are stored, sealed: whoever dials has the
 //! keys, and the bus carries nothing that it could read.
 
-use std::sync::Arc;
-
 use ringdown_bus::{Question, Questions};
 use ringdown_domain::{AGENT_ROUTE, AgentId, CarrierName, OrganisationId, RunId};
 use ringdown_proto::v1::dial_fact::{Followed, Step};
@@ -10,12 +8,11 @@ use ringdown_proto::v1::envelope::Fact;
 use ringdown_proto::v1::{AccountReply, AccountRequest, DialFact, SealedSecret};
 use ringdown_store::{Error as StoreError, Scope, SecretOwner};
 use serde_json::Value;
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::Engine;
+use super::questions::answer_all;
 use crate::Error;
 use crate::dialing::own_account;
 
@@ -35,25 +32,12 @@ impl Service {
         })
     }
 
-    pub(super) async fn run(mut self, engine: Engine, stop: CancellationToken) {
-        let permits = Arc::new(Semaphore::new(CONCURRENCY));
-        let mut working = JoinSet::new();
-        loop {
-            while working.try_join_next().is_some() {}
-            let next = async {
-                let permit = Arc::clone(&permits).acquire_owned().await.ok()?;
-                Some((permit, self.questions.next().await?))
-            };
-            let Some(Some((permit, asked))) = stop.run_until_cancelled(next).await else {
-                break;
-            };
+    pub(super) async fn run(self, engine: Engine, stop: CancellationToken) {
+        answer_all(self.questions, CONCURRENCY, stop, |asked| {
             let engine = engine.clone();
-            working.spawn(async move {
-                answer(&engine, asked).await;
-                drop(permit);
-            });
-        }
-        while working.join_next().await.is_some() {}
+            async move { answer(&engine, asked).await }
+        })
+        .await;
     }
 }
 

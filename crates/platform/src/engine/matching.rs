@@ -1,18 +1,15 @@
-use std::sync::Arc;
-
 use ringdown_bus::{MatchCall, MatchCalls, now};
 use ringdown_domain::attempt::Verdict;
 use ringdown_domain::matching::IncomingCall;
 use ringdown_domain::{CallId, HolderId, Presented, RunId};
 use ringdown_proto::v1::{CallScript, MatchReply, MatchRequest};
 use ringdown_store::{Arrival, AttemptKind, Matched, NewAttempt, Reject, Run};
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, info, info_span, warn};
 
 use super::Engine;
 use super::clip::{RAW, clip};
+use super::questions::answer_all;
 use crate::Error;
 
 /// Matches worked on at once; more wait in the connection.
@@ -30,27 +27,13 @@ impl Service {
         })
     }
 
-    pub(super) async fn run(mut self, engine: Engine, stop: CancellationToken) {
-        let permits = Arc::new(Semaphore::new(CONCURRENCY));
-        let mut working = JoinSet::new();
-        loop {
-            while working.try_join_next().is_some() {}
-            let next = async {
-                let permit = Arc::clone(&permits).acquire_owned().await.ok()?;
-                Some((permit, self.calls.next().await?))
-            };
-            let Some(Some((permit, call))) = stop.run_until_cancelled(next).await else {
-                break;
-            };
+    pub(super) async fn run(self, engine: Engine, stop: CancellationToken) {
+        answer_all(self.calls, CONCURRENCY, stop, |call| {
             let engine = engine.clone();
             let span = info_span!("match", call_id = %call.request.call_id);
-            let work = async move {
-                answer(&engine, call).await;
-                drop(permit);
-            };
-            working.spawn(work.instrument(span));
-        }
-        while working.join_next().await.is_some() {}
+            async move { answer(&engine, call).await }.instrument(span)
+        })
+        .await;
     }
 }
 

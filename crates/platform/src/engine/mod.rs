@@ -9,6 +9,7 @@ mod evidence;
 mod facts;
 mod leases;
 mod matching;
+mod questions;
 mod relay;
 mod retention;
 

@@ -11,16 +11,17 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State as Extract;
 use ringdown_api::own as wire;
+use ringdown_carrier::Hosted;
 use ringdown_carrier::account::{Account, Error as AccountError, Telnyx};
 use ringdown_domain::{AgentId, leads_to_account};
 use ringdown_platform::plan::MAX_RUNS;
 use ringdown_store::{Agent, BatchFilter, Page, Scope};
 
 use self::judge::{Credentials, Facts, Route};
+use super::State;
 use super::agents::secrets;
 use super::operations::{Kind, Table};
 use super::pages::{Asked, Id};
-use super::{State, account};
 use crate::error::Answer;
 
 /// What the server's process knows of the other roles of its deployment: those that run beside it.
@@ -96,9 +97,9 @@ async fn doctor(
         (None, _) => Route::Manual,
         (Some(name), _) if leads_to_account(&name) => {
             let account = state.engine.account(agent.org, agent.id, &name).await?;
-            match account::made(&state, account) {
+            match Hosted::told(account, &state.keyring, state.egress.clone()) {
                 Ok(account) => Route::Account(name, account.limits().clone()),
-                Err(why) => Route::Unusable(name, why),
+                Err(why) => Route::Unusable(name, why.to_string()),
             }
         }
         (Some(name), Some(routes)) if routes.contains(&name) => Route::Known(name),
