@@ -20,10 +20,16 @@ async fn build(text: &str, local: Option<&str>) -> Result<Routes, String> {
 #[test]
 fn mistakes_are_named_with_what_was_expected() {
     for (text, words) in [
-        ("", "exec:COMMAND or sip:HOST:PORT"),
-        ("exec", "exec:COMMAND or sip:HOST:PORT"),
-        ("EXEC:./call.sh", "exec:COMMAND or sip:HOST:PORT"),
-        ("http://example.com", "exec:COMMAND or sip:HOST:PORT"),
+        ("", "exec:COMMAND, sip:HOST:PORT or a provider"),
+        ("exec", "exec:COMMAND, sip:HOST:PORT or a provider"),
+        (
+            "EXEC:./call.sh",
+            "exec:COMMAND, sip:HOST:PORT or a provider",
+        ),
+        (
+            "http://example.com",
+            "exec:COMMAND, sip:HOST:PORT or a provider",
+        ),
         ("exec:", "name a command"),
         ("exec:   ", "name a command"),
         ("exec:'./call.sh", "quote"),
