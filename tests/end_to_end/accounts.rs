@@ -1,7 +1,7 @@
 //! Runs that are dialed with what their agent's settings name, at a fake of the provider.
 
 use ringdown_domain::run::Status;
-use ringdown_testkit::carrier::{FakeCarrier, FakeEnding, FakeKind, Fault};
+use ringdown_testkit::carrier::{FakeCall, FakeCarrier, FakeEnding, FakeKind, Fault};
 use serde_json::{Value, json};
 
 use crate::support::{Bench, Server, ask, attempts, finished, ringdown, set_window, soon};
@@ -29,6 +29,11 @@ async fn set_provider(server: &Server, agent: i64, provider: Value) {
     let body = json!({"provider": provider});
     let (status, answer) = ask("PATCH", &url, &server.ready.admin_key, &body).await;
     assert_eq!(status, 200, "{answer}");
+}
+
+async fn first_call(fake: &FakeCarrier) -> FakeCall {
+    soon("the call", fake.until(|fake| !fake.calls().is_empty())).await;
+    fake.calls()[0].clone()
 }
 
 async fn dial_of(server: &Server, run: i64) -> Option<Value> {
@@ -74,8 +79,7 @@ async fn an_agents_own_provider_calls_for_it_and_its_word_is_in_the_ledger() {
     let mut transitions = server.transitions().await;
     let run = bench.trigger(&server.client, 1).await.runs[0].id;
 
-    soon("the call", fake.until(|fake| !fake.calls().is_empty())).await;
-    let call = fake.calls()[0].clone();
+    let call = first_call(&fake).await;
     assert_eq!(fake.rings(&bench.numbers[0]), 1);
     assert!(
         call.asked.to_string().contains(&run.to_string()),
@@ -120,8 +124,7 @@ async fn a_trigger_url_gets_the_run_its_key_and_its_secret() {
     )
     .await;
     let run = bench.trigger(&server.client, 1).await.runs[0].id;
-    soon("the call", fake.until(|fake| !fake.calls().is_empty())).await;
-    let call = fake.calls()[0].clone();
+    let call = first_call(&fake).await;
     assert_eq!(call.to, bench.numbers[0]);
     assert_eq!(call.asked["run_id"], run, "{call:?}");
     assert!(call.key.is_some(), "no Idempotency-Key: {call:?}");
@@ -201,8 +204,7 @@ async fn a_carrier_is_dialed_with_and_only_its_own_word_is_believed() {
     assert_eq!(status, 201, "{answer}");
     let bench = Bench::build(&server.client, 1, Some("carrier:main")).await;
     let run = bench.trigger(&server.client, 1).await.runs[0].id;
-    soon("the call", fake.until(|fake| !fake.calls().is_empty())).await;
-    let call = fake.calls()[0].clone();
+    let call = first_call(&fake).await;
     let callback = call.callback.clone().unwrap();
     assert!(
         callback.starts_with("https://ringdown.example/ringdown/v1/callbacks/carriers/"),

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use ringdown_domain::dial::{Outcome, Retry};
@@ -10,6 +10,7 @@ use ringdown_proto::v1::AccountReply;
 use ringdown_proto::v1::dial_fact::Followed;
 use ringdown_provider::{
     Callback, Found, Habits, Kind, News, Order as Asked, Progress, Provider, Rejected, Settings,
+    system_time,
 };
 use ringdown_vault::{Keyring, Secret};
 use serde_json::{Map, Value};
@@ -209,7 +210,7 @@ impl Hosted {
             from: order.from.clone(),
             to: order.to.clone(),
             ring: order.time_left,
-            closes_at: now().plus(order.time_left),
+            closes_at: system_time().plus(order.time_left),
             variables,
             sip_headers,
             callback: self.callback.clone(),
@@ -275,7 +276,7 @@ impl Hosted {
         let mut pause = FIRST_LOOK;
         let mut looks = 0u32;
         loop {
-            if now().until(asked.closes_at) < pause {
+            if system_time().until(asked.closes_at) < pause {
                 return ambiguous(&format!(
                     "it was not among the provider's calls in {looks} looks; it is not dialed again"
                 ));
@@ -349,13 +350,6 @@ fn variables(profile: &str) -> Map<String, Value> {
     }
 }
 
-fn now() -> Timestamp {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    Timestamp::from_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
-}
-
 #[async_trait]
 impl Carrier for Hosted {
     fn describe(&self) -> String {
@@ -378,7 +372,7 @@ impl Carrier for Hosted {
             Err(unfit) => return refused(unfit.to_string()),
         };
         request.timeout = order.time_left.clamp(QUICKEST, ANSWER);
-        let asked_at = now();
+        let asked_at = system_time();
         // Once it is on its way, giving up would only leave a doubt.
         let outcome = self.place(&asked, request).await;
         let outcome = match outcome {
@@ -390,8 +384,8 @@ impl Carrier for Hosted {
         Dialed::only(outcome)
     }
 
-    fn limits(&self) -> Option<Limits> {
-        Some(self.limits.clone())
+    fn limits(&self) -> Option<&Limits> {
+        Some(&self.limits)
     }
 
     async fn progress(&self, provider_id: &str) -> Option<Progress> {

@@ -81,7 +81,7 @@ pub trait Carrier: Send + Sync + 'static {
     async fn dial(&self, order: &Order, stop: &CancellationToken) -> Dialed;
 
     /// What its account may do, if it has one that everybody who dials with it shares.
-    fn limits(&self) -> Option<Limits> {
+    fn limits(&self) -> Option<&Limits> {
         None
     }
 

@@ -6,7 +6,7 @@ use ringdown_bus::{Bus, Claim, Error, now, subject};
 use ringdown_carrier::{Carrier, Order, Routes};
 use ringdown_domain::dial::{Outcome, Retry, Stage};
 use ringdown_domain::run::Status;
-use ringdown_domain::{E164, leads_to_account};
+use ringdown_domain::{E164, Timestamp, leads_to_account};
 use ringdown_proto::v1::Envelope;
 use ringdown_proto::v1::dial_fact::{Ambiguous, Claimed, Intended, NotPlaced, Placed, Step};
 use ringdown_proto::v1::envelope::Fact;
@@ -18,7 +18,7 @@ use crate::facts::Job;
 use crate::follow::Follow;
 use crate::lane::{Lane, Lanes};
 use crate::metrics::Metrics;
-use crate::reconcile;
+use crate::reconcile::{self, Closed};
 
 /// First and longest wait before a dial that was provably not placed is tried again.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
@@ -233,15 +233,17 @@ async fn lost(
     }
     match reconcile::settle(context, job).await {
         // Whoever placed it follows it no more.
-        Ok(Some(provider_id)) => match carrier.filter(|carrier| carrier.limits().is_some()) {
-            Some(carrier) => Finished::Following(Follow {
-                carrier,
-                provider_id,
-                up: None,
-            }),
-            None => Finished::Done,
-        },
-        Ok(None) => Finished::Done,
+        Ok(Closed::Placed(provider_id)) => {
+            match carrier.filter(|carrier| carrier.limits().is_some()) {
+                Some(carrier) => Finished::Following(Follow {
+                    carrier,
+                    provider_id,
+                    up: None,
+                }),
+                None => Finished::Done,
+            }
+        }
+        Ok(Closed::Otherwise) => Finished::Done,
         Err(error) => {
             warn!(run = %job.run, %error, "cannot settle a claimed run, will try again");
             Finished::Again
@@ -275,9 +277,8 @@ async fn dial(
     if let Ok(Some(_)) = context.bus.last(&cancelled).await {
         return not_placed("the run was cancelled before it was dialed");
     }
-    let lane = carrier.limits().map(|limits| context.lanes.of(&limits));
-    // A call that rings when the window is over is worse than none.
-    let latest = job.closes_at.minus(context.min_ring);
+    let lane = carrier.limits().map(|limits| context.lanes.of(limits));
+    let latest = latest(context, job);
     let mut up = None;
     if let Some(lane) = &lane {
         let permitted = async {
@@ -343,7 +344,7 @@ async fn try_carrier(
     stop: &CancellationToken,
 ) -> (Step, Option<BoxFuture<'static, ()>>) {
     let refused = |reason: String| (Step::NotPlaced(NotPlaced { reason }), None);
-    let latest = job.closes_at.minus(context.min_ring);
+    let latest = latest(context, job);
     let mut wait = FIRST_WAIT;
     loop {
         let begun = Instant::now();
@@ -407,6 +408,11 @@ fn failure(outcome: &Outcome) -> Option<&str> {
 /// Between half and the whole of a pause, so that those who were refused together do not come again together.
 fn jittered(pause: Duration) -> Duration {
     pause.mul_f64(rand::random_range(0.5..=1.0))
+}
+
+/// The last moment at which a dial is worth it: a call that rings when the window is over is worse than none.
+fn latest(context: &Context, job: &Job) -> Timestamp {
+    job.closes_at.minus(context.min_ring)
 }
 
 fn window_too_short(context: &Context, job: &Job) -> Option<String> {

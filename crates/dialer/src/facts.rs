@@ -54,43 +54,30 @@ impl Job {
 
     /// A fact about dialing this run.
     pub(crate) fn fact(&self, bus: &Bus, step: Step) -> Envelope {
-        bus.envelope(
-            &self.team,
-            Fact::Dial(DialFact {
-                run_id: self.run.0,
-                attempt_id: self.attempt_id.clone(),
-                route: self.route.clone(),
-                from: self.from.clone(),
-                to: self.to.clone(),
-                closes_at_us: self.closes_at.as_micros(),
-                step: Some(step),
-            }),
-        )
+        bus.envelope(&self.team, Fact::Dial(self.dial(step)))
+    }
+
+    fn dial(&self, step: Step) -> DialFact {
+        DialFact {
+            run_id: self.run.0,
+            attempt_id: self.attempt_id.clone(),
+            route: self.route.clone(),
+            from: self.from.clone(),
+            to: self.to.clone(),
+            closes_at_us: self.closes_at.as_micros(),
+            step: Some(step),
+        }
     }
 
     /// Publishes a fact, trying again until it is stored: what happened must not be forgotten.
     /// Whoever shuts the dialer down bounds the wait.
     pub(crate) async fn report(&self, bus: &Bus, step: Step) {
-        let fact = self.fact(bus, step);
-        let stage = match &fact.fact {
-            Some(Fact::Dial(dial)) => dial.stage().map_or("unknown", |stage| stage.as_str()),
-            _ => "unknown",
-        };
-        let said = match &fact.fact {
-            // A call is followed by any number of these.
-            Some(Fact::Dial(DialFact {
-                step: Some(Step::Followed(step)),
-                ..
-            })) => format!(":{}", step.state),
-            _ => String::new(),
-        };
-        let id = format!(
-            "dial:{}:{}:{}:{stage}{said}",
-            self.team, self.run, self.attempt_id
-        );
+        let dial = self.dial(step);
+        let id = dial.message_id(&self.team);
+        let fact = bus.envelope(&self.team, Fact::Dial(dial));
         let mut pause = Duration::from_millis(100);
         while let Err(error) = bus.publish(&fact, &id).await {
-            warn!(run = %self.run, stage, %error, "cannot report a dial, will try again");
+            warn!(run = %self.run, id, %error, "cannot report a dial, will try again");
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(MAX_PAUSE);
         }

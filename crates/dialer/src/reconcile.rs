@@ -7,22 +7,26 @@
 
 use ringdown_bus::{Bus, Claim, Error, subject};
 use ringdown_domain::dial::Stage;
-use ringdown_proto::v1::Envelope;
 use ringdown_proto::v1::dial_fact::{Intended, Settled, Step};
 use ringdown_proto::v1::envelope::Fact;
+use ringdown_proto::v1::{DialFact, Envelope};
 use tracing::warn;
 
 use crate::attempt::Context;
 use crate::facts::Job;
 
-/// Settles the attempt, unless it has an outcome. Safe to do twice, and by two at once. Returns the provider's name for
-/// the call if it was placed.
-pub(crate) async fn settle(context: &Context, job: &Job) -> Result<Option<String>, Error> {
-    if let Some(placed) = placed(&context.bus, job).await? {
-        return Ok(Some(placed));
-    }
-    if has_outcome(&context.bus, job).await? {
-        return Ok(None);
+/// How the books of a run are closed.
+pub(crate) enum Closed {
+    /// This attempt placed the call; the provider's name for it.
+    Placed(String),
+    /// In any other way.
+    Otherwise,
+}
+
+/// Settles the attempt, unless it has an outcome. Safe to do twice, and by two at once.
+pub(crate) async fn settle(context: &Context, job: &Job) -> Result<Closed, Error> {
+    if let Some(closed) = closed(&context.bus, job).await? {
+        return Ok(closed);
     }
     let fence = Step::Intended(Intended { fence: true });
     let fence = job.fact(&context.bus, fence);
@@ -32,8 +36,8 @@ pub(crate) async fn settle(context: &Context, job: &Job) -> Result<Option<String
         Claim::Lost(_) => UNKNOWN,
     };
     // The claimant may have reported while we looked.
-    if has_outcome(&context.bus, job).await? {
-        return placed(&context.bus, job).await;
+    if let Some(closed) = closed(&context.bus, job).await? {
+        return Ok(closed);
     }
     warn!(run = %job.run, attempt = %job.attempt_id, outcome, "settled a run whose dialer is gone");
     context
@@ -46,7 +50,7 @@ pub(crate) async fn settle(context: &Context, job: &Job) -> Result<Option<String
         reason: reason.to_owned(),
     });
     job.report(&context.bus, settled).await;
-    Ok(None)
+    Ok(Closed::Otherwise)
 }
 
 const NOT_DIALED: (&str, &str) = (
@@ -67,28 +71,21 @@ fn is_fence(intention: &Envelope) -> bool {
     }
 }
 
-/// The provider's name for the call of this attempt, if it was placed.
-async fn placed(bus: &Bus, job: &Job) -> Result<Option<String>, Error> {
-    let subject = subject::dial(&job.team, job.run, Stage::Placed);
-    let Some(envelope) = bus.last(&subject).await? else {
-        return Ok(None);
-    };
-    Ok(match envelope.fact {
-        Some(Fact::Dial(dial)) if dial.attempt_id == job.attempt_id => match dial.step {
-            Some(Step::Placed(placed)) => Some(placed.provider_id),
-            _ => None,
-        },
-        _ => None,
-    })
-}
-
-/// Whether the books of the run are closed already.
-async fn has_outcome(bus: &Bus, job: &Job) -> Result<bool, Error> {
+/// How the books of the run are closed; `None` if they are open.
+async fn closed(bus: &Bus, job: &Job) -> Result<Option<Closed>, Error> {
     for stage in Stage::ALL.into_iter().filter(|stage| stage.is_final()) {
         let subject = subject::dial(&job.team, job.run, stage);
-        if bus.last(&subject).await?.is_some() {
-            return Ok(true);
-        }
+        let Some(envelope) = bus.last(&subject).await? else {
+            continue;
+        };
+        return Ok(Some(match envelope.fact {
+            Some(Fact::Dial(DialFact {
+                attempt_id,
+                step: Some(Step::Placed(placed)),
+                ..
+            })) if attempt_id == job.attempt_id => Closed::Placed(placed.provider_id),
+            _ => Closed::Otherwise,
+        }));
     }
-    Ok(false)
+    Ok(None)
 }

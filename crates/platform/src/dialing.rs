@@ -7,15 +7,16 @@ use ringdown_domain::AGENT_ROUTE;
 use ringdown_store::Agent;
 use serde_json::{Map, Value};
 
-/// Providers that place calls for an agent that runs at them, and what each calls the agent's id there.
-const CALLING: [(&str, &str); 7] = [
-    ("vapi", "assistant_id"),
-    ("retell", "agent_id"),
-    ("elevenlabs", "agent_id"),
-    ("bland", "pathway_id"),
-    ("livekit", "agent_name"),
-    ("synthflow", "model_id"),
-    ("telnyx", "assistant_id"),
+/// Providers that place calls for an agent that runs at them, and what each calls the agent's id there; at LiveKit
+/// the trunk's rules say who talks.
+const CALLING: [(&str, Option<&str>); 7] = [
+    ("vapi", Some("assistant_id")),
+    ("retell", Some("agent_id")),
+    ("elevenlabs", Some("agent_id")),
+    ("bland", Some("pathway_id")),
+    ("livekit", None),
+    ("synthflow", Some("model_id")),
+    ("telnyx", Some("assistant_id")),
 ];
 
 /// Where an agent keeps what else its provider wants.
@@ -43,8 +44,8 @@ pub(crate) struct OwnAccount {
     pub(crate) provider: String,
     /// Its open settings.
     pub(crate) settings: Map<String, Value>,
-    /// The stored secret that is a credential.
-    pub(crate) key: String,
+    /// The stored secret that is a credential, where that is not among the settings.
+    pub(crate) key: Option<String>,
     /// The stored secret that holds the settings as they are without their masks.
     pub(crate) data: String,
 }
@@ -52,6 +53,13 @@ pub(crate) struct OwnAccount {
 fn text<'a>(agent: &'a Agent, name: &str) -> &'a str {
     let value = agent.extra.get(name).and_then(Value::as_str);
     value.unwrap_or_default()
+}
+
+/// Sets what is not set yet.
+fn fill(settings: &mut Map<String, Value>, name: &str, value: &str) {
+    if !value.is_empty() && !settings.contains_key(name) {
+        settings.insert(name.to_owned(), value.into());
+    }
 }
 
 /// The account that an agent's settings name.
@@ -65,13 +73,9 @@ pub(crate) fn own_account(agent: &Agent) -> Result<OwnAccount, String> {
         Some(Value::Object(settings)) => settings.clone(),
         _ => Map::new(),
     };
-    let mut set = |name: &str, value: &str| {
-        if !value.is_empty() && !settings.contains_key(name) {
-            settings.insert(name.to_owned(), value.into());
-        }
-    };
-    let number = agent.contact_number.as_ref();
-    set("from_number", number.map_or("", |number| number.as_str()));
+    if let Some(number) = &agent.contact_number {
+        fill(&mut settings, "from_number", number.as_str());
+    }
     let has_trigger = settings
         .get("trigger_url")
         .and_then(Value::as_str)
@@ -80,7 +84,7 @@ pub(crate) fn own_account(agent: &Agent) -> Result<OwnAccount, String> {
         return Ok(OwnAccount {
             provider: "trigger_url".to_owned(),
             settings,
-            key: "trigger_secret".to_owned(),
+            key: None,
             data,
         });
     }
@@ -93,14 +97,11 @@ pub(crate) fn own_account(agent: &Agent) -> Result<OwnAccount, String> {
             names.join(", ")
         ));
     };
-    let mut set = |name: &str, value: &str| {
-        if !value.is_empty() && !settings.contains_key(name) {
-            settings.insert(name.to_owned(), value.into());
-        }
-    };
-    set(id, text(agent, "assistant_id"));
+    if let Some(id) = id {
+        fill(&mut settings, id, text(agent, "assistant_id"));
+    }
     if provider == "elevenlabs" {
-        set("line", "twilio");
+        fill(&mut settings, "line", "twilio");
     }
     if provider == "livekit"
         && let Some(url) = settings.get("url").cloned()
@@ -110,7 +111,7 @@ pub(crate) fn own_account(agent: &Agent) -> Result<OwnAccount, String> {
     Ok(OwnAccount {
         provider: provider.to_owned(),
         settings,
-        key: key_name(provider),
+        key: Some(key_name(provider)),
         data,
     })
 }
@@ -161,8 +162,8 @@ mod tests {
         let account = account.unwrap();
         assert_eq!(account.provider, "vapi");
         assert_eq!(
-            (account.key.as_str(), account.data.as_str()),
-            ("vapi_api_key", "vapi_data")
+            (account.key.as_deref(), account.data.as_str()),
+            (Some("vapi_api_key"), "vapi_data")
         );
         assert_eq!(
             Value::from(account.settings),

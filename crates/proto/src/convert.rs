@@ -143,6 +143,17 @@ impl DialFact {
             dial_fact::Step::Followed(_) => dial::Stage::Followed,
         })
     }
+
+    /// The id under which the bus stores this fact once, whoever publishes it. A call is followed by any number of facts,
+    /// one for each state.
+    pub fn message_id(&self, team: &Team) -> String {
+        let stage = self.stage().map_or("unknown", dial::Stage::as_str);
+        let id = format!("dial:{team}:{}:{}:{stage}", self.run_id, self.attempt_id);
+        match &self.step {
+            Some(dial_fact::Step::Followed(step)) => format!("{id}:{}", step.state),
+            _ => id,
+        }
+    }
 }
 
 impl CallFact {

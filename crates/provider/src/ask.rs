@@ -16,7 +16,12 @@ pub(crate) fn at(base: &Url, segments: &[&str]) -> Result<Url, Unfit> {
     join(base, segments).ok_or_else(|| Unfit(format!("base_url: {base} is no base of URLs")))
 }
 
-/// The number to call from: the setting, else the agent's.
+/// The number to call from, if there is one: the setting, else the agent's.
+pub(crate) fn from<'a>(setting: Option<&'a E164>, order: &'a Order) -> Option<&'a E164> {
+    setting.or(order.from.as_ref())
+}
+
+/// The same where the provider needs one.
 ///
 /// # Errors
 /// [`Unfit`] if there is none.
@@ -25,7 +30,7 @@ pub(crate) fn caller<'a>(
     order: &'a Order,
     provider: &str,
 ) -> Result<&'a E164, Unfit> {
-    setting.or(order.from.as_ref()).ok_or_else(|| {
+    from(setting, order).ok_or_else(|| {
         Unfit(format!(
             "{provider} needs a number to call from; give the setting from_number, or the agent a contact number"
         ))

@@ -2,7 +2,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use ringdown_domain::dial::{Ending, Outcome};
 use ringdown_domain::{E164, Timestamp};
-use ringdown_egress::{Method, Request, Response, StatusCode};
+use ringdown_egress::{Method, Request, Response};
 use ringdown_vault::Secret;
 use serde_json::{Value, json};
 use url::Url;
@@ -166,7 +166,7 @@ impl Provider for Bandwidth {
     }
 
     fn look_up(&self, order: &Order, asked_at: Timestamp) -> Option<Request> {
-        let from = self.from.as_ref().or(order.from.as_ref())?;
+        let from = ask::from(self.from.as_ref(), order)?;
         let mut url = self.url(None).ok()?;
         url.query_pairs_mut()
             .append_pair("to", order.to.as_str())
@@ -180,7 +180,7 @@ impl Provider for Bandwidth {
             Ok(calls) => calls,
             Err(unreadable) => return unreadable,
         };
-        let from = self.from.as_ref().or(order.from.as_ref());
+        let from = ask::from(self.from.as_ref(), order);
         let between = |call: &&Value| {
             call["to"].as_str() == Some(order.to.as_str())
                 && call["from"].as_str() == from.map(E164::as_str)
@@ -203,10 +203,7 @@ impl Provider for Bandwidth {
 
     /// Bandwidth, Voice API, Get call state.
     fn progress(&self, answer: &Response) -> Option<Progress> {
-        if answer.status != StatusCode::OK {
-            return None;
-        }
-        let call = &wire::json(answer).ok()?;
+        let call = &wire::shown(answer)?;
         match call["state"].as_str()? {
             "queued" => Some(Progress::Queued),
             "initiated" => Some(Progress::Ringing),

@@ -1,12 +1,12 @@
 use ringdown_domain::dial::{Ending, Outcome};
 use ringdown_domain::{E164, Timestamp};
 use ringdown_egress::header::{AUTHORIZATION, HeaderName, HeaderValue};
-use ringdown_egress::{Method, Request, Response, StatusCode};
+use ringdown_egress::{Method, Request, Response};
 use ringdown_vault::Secret;
 use serde_json::{Value, json};
 use url::Url;
 
-use crate::ask::{at, set};
+use crate::ask::{self, at, set};
 use crate::echo;
 use crate::listed::{Listed, list, pick};
 use crate::signed::{self, fits_hex, unreadable};
@@ -159,7 +159,7 @@ impl Provider for Bland {
                 set(&mut body, "pathway_version", version.as_str());
             }
         }
-        if let Some(from) = self.from.as_ref().or(order.from.as_ref()) {
+        if let Some(from) = ask::from(self.from.as_ref(), order) {
             set(&mut body, "from", from.as_str());
         }
         if let (Some(url), Some(_)) = (&order.callback, &self.webhook_secret) {
@@ -192,7 +192,7 @@ impl Provider for Bland {
         let mut url = self.url(&[]).ok()?;
         url.query_pairs_mut()
             .append_pair("to_number", order.to.as_str());
-        if let Some(from) = self.from.as_ref().or(order.from.as_ref()) {
+        if let Some(from) = ask::from(self.from.as_ref(), order) {
             url.query_pairs_mut()
                 .append_pair("from_number", from.as_str());
         }
@@ -205,7 +205,7 @@ impl Provider for Bland {
             Ok(calls) => calls,
             Err(unreadable) => return unreadable,
         };
-        let from = self.from.as_ref().or(order.from.as_ref());
+        let from = ask::from(self.from.as_ref(), order);
         let between = |call: &&Value| {
             let same_from = from.is_none_or(|from| call["from"].as_str() == Some(from.as_str()));
             call["to"].as_str() == Some(order.to.as_str()) && same_from
@@ -227,10 +227,7 @@ impl Provider for Bland {
     }
 
     fn progress(&self, answer: &Response) -> Option<Progress> {
-        if answer.status != StatusCode::OK {
-            return None;
-        }
-        progress(&wire::json(answer).ok()?)
+        progress(&wire::shown(answer)?)
     }
 
     /// Also ends a call that is up (Bland, Stop call).

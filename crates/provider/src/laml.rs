@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use ring::hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY;
 use ringdown_domain::dial::{Ending, Outcome};
 use ringdown_domain::{E164, Timestamp};
-use ringdown_egress::{Method, Request, Response, StatusCode};
+use ringdown_egress::{Method, Request, Response};
 use ringdown_vault::Secret;
 use serde_json::Value;
 use url::Url;
@@ -17,7 +17,7 @@ use crate::listed::{Listed, list, pick};
 use crate::signed::{SKEW, field, fits, form, fresh, query, unreadable};
 use crate::table::Table;
 use crate::time::parse_rfc2822;
-use crate::wire::{code, id, json};
+use crate::wire::{code, id, json, shown};
 use crate::{Callback, Found, Habits, News, Order, Progress, Provider, Rejected, Unfit};
 use crate::{ask, echo, signed};
 
@@ -104,7 +104,7 @@ impl<T: Speaks> Provider for T {
 
     fn look_up(&self, order: &Order, _asked_at: Timestamp) -> Option<Request> {
         let laml = self.laml();
-        let from = laml.from.as_ref().or(order.from.as_ref())?;
+        let from = ask::from(laml.from.as_ref(), order)?;
         let mut url = laml.url(None).ok()?;
         // No StartTime: a call that still waits has none. The newest come first.
         url.query_pairs_mut()
@@ -116,7 +116,7 @@ impl<T: Speaks> Provider for T {
 
     fn found(&self, order: &Order, asked_at: Timestamp, answer: &Response) -> Found {
         let laml = self.laml();
-        let from = laml.from.as_ref().or(order.from.as_ref());
+        let from = ask::from(laml.from.as_ref(), order);
         let calls = match list(answer, "/calls", &laml.token) {
             Ok(calls) => calls,
             Err(unreadable) => return unreadable,
@@ -140,10 +140,7 @@ impl<T: Speaks> Provider for T {
     }
 
     fn progress(&self, answer: &Response) -> Option<Progress> {
-        if answer.status != StatusCode::OK {
-            return None;
-        }
-        let call = json(answer).ok()?;
+        let call = shown(answer)?;
         let code = code(call.get("sip_result_code"));
         progress(call.get("status")?.as_str()?, sip_code(&code))
     }

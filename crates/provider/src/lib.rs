@@ -61,6 +61,7 @@ pub use settings::{InvalidSettings, Settings};
 pub use signalwire::SignalWire;
 pub use synthflow::Synthflow;
 pub use telnyx::Telnyx;
+pub use time::system as system_time;
 pub use trigger_url::TriggerUrl;
 pub use twilio::Twilio;
 pub use vapi::Vapi;

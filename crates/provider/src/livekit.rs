@@ -178,7 +178,7 @@ impl Provider for LiveKit {
             "ringing_timeout": format!("{ring}s"),
             "wait_until_answered": false,
         });
-        if let Some(from) = self.from.as_ref().or(order.from.as_ref()) {
+        if let Some(from) = ask::from(self.from.as_ref(), order) {
             set(&mut body, "sip_number", from.as_str());
         }
         if !order.sip_headers.is_empty() {

@@ -3,7 +3,7 @@ use base64::engine::general_purpose::STANDARD;
 use ring::hmac::HMAC_SHA256;
 use ringdown_domain::dial::{Ending, Outcome};
 use ringdown_domain::{E164, Timestamp};
-use ringdown_egress::{Method, Request, Response, StatusCode};
+use ringdown_egress::{Method, Request, Response};
 use ringdown_vault::Secret;
 use serde_json::{Value, json};
 use url::Url;
@@ -150,7 +150,7 @@ impl Provider for Plivo {
 
     /// Records of ended calls (Plivo, Call API, retrieve all call details).
     fn look_up(&self, order: &Order, _asked_at: Timestamp) -> Option<Request> {
-        let from = self.from.as_ref().or(order.from.as_ref())?;
+        let from = ask::from(self.from.as_ref(), order)?;
         let mut url = self.url(&["Call"]).ok()?;
         url.query_pairs_mut()
             .append_pair("call_direction", "outbound")
@@ -165,7 +165,7 @@ impl Provider for Plivo {
             Ok(calls) => calls,
             Err(unreadable) => return unreadable,
         };
-        let from = self.from.as_ref().or(order.from.as_ref());
+        let from = ask::from(self.from.as_ref(), order);
         let is = |value: &Value, number: Option<&E164>| {
             let named = value.as_str().map(|named| named.trim_start_matches('+'));
             named.is_some() && named == number.map(digits)
@@ -188,10 +188,7 @@ impl Provider for Plivo {
     }
 
     fn progress(&self, answer: &Response) -> Option<Progress> {
-        if answer.status != StatusCode::OK {
-            return None;
-        }
-        let call = wire::json(answer).ok()?;
+        let call = wire::shown(answer)?;
         let cause = code(call.get("hangup_cause_code"));
         let name = call.get("hangup_cause_name").and_then(Value::as_str);
         (!cause.is_empty()).then(|| hung_up(&cause, "", name))

@@ -5,7 +5,7 @@ use ringdown_vault::Secret;
 use serde_json::{Value, json};
 use url::Url;
 
-use crate::ask::{at, bearer, set};
+use crate::ask::{self, at, bearer, set};
 use crate::ending::by_sip;
 use crate::listed::{Listed, list, pick};
 use crate::table::{Row, Table, never, passing};
@@ -119,7 +119,7 @@ impl Provider for Synthflow {
             "name": self.name,
             "custom_variables": order.texts().map(variable).collect::<Value>(),
         });
-        let from = self.from.as_ref().or(order.from.as_ref());
+        let from = ask::from(self.from.as_ref(), order);
         if let Some(from) = from {
             set(&mut body, "from_phone_number", from.as_str());
         }
@@ -148,7 +148,7 @@ impl Provider for Synthflow {
             Ok(calls) => calls,
             Err(unreadable) => return unreadable,
         };
-        let from = self.from.as_ref().or(order.from.as_ref());
+        let from = ask::from(self.from.as_ref(), order);
         let between = |call: &&Value| {
             let number = |name: &str| call[name].as_str();
             let to = number("phone_number_to").or_else(|| number("lead_phone_number"));

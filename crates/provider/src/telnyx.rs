@@ -209,7 +209,7 @@ impl Provider for Telnyx {
     }
 
     fn look_up(&self, order: &Order, asked_at: Timestamp) -> Option<Request> {
-        let from = self.from.as_ref().or(order.from.as_ref())?;
+        let from = ask::from(self.from.as_ref(), order)?;
         self.events(&[
             ("filter[name]", "call.initiated"),
             ("filter[to]", order.to.as_str()),

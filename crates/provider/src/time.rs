@@ -10,8 +10,8 @@ use ringdown_domain::Timestamp;
 /// Where a provider that signs short-lived tokens takes the time from.
 pub(crate) type Clock = fn() -> Timestamp;
 
-/// The system's clock. The only one that is read in this crate, and only to date tokens.
-pub(crate) fn system() -> Timestamp {
+/// The system's clock. The only one that is read in this crate, and here only to date tokens.
+pub fn system() -> Timestamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     let micros = since.map_or(0, |since| since.as_micros());
     Timestamp::from_micros(i64::try_from(micros).unwrap_or(i64::MAX))

@@ -8,7 +8,7 @@ use ringdown_vault::Secret;
 use serde_json::{Map, Value, json};
 use url::Url;
 
-use crate::ask::{at, bearer, caller, ring, set, url_setting, with_variables};
+use crate::ask::{self, at, bearer, caller, ring, set, url_setting, with_variables};
 use crate::echo::{self, names};
 use crate::ending::sip_code;
 use crate::jwt::{Claims, PrivateKey, verify};
@@ -179,7 +179,7 @@ impl Provider for Vonage {
             Ok(calls) => calls,
             Err(unreadable) => return unreadable,
         };
-        let from = self.from.as_ref().or(order.from.as_ref());
+        let from = ask::from(self.from.as_ref(), order);
         let is = |end: &Value, number: &E164| {
             let end = end.get("number").unwrap_or(end);
             end == digits(number)

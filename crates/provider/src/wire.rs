@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ringdown_domain::E164;
 use ringdown_domain::dial::{Outcome, Retry};
-use ringdown_egress::{Method, Request, Response};
+use ringdown_egress::{Method, Request, Response, StatusCode};
 use ringdown_vault::Secret;
 use serde_json::Value;
 use url::Url;
@@ -47,6 +47,14 @@ pub fn json(answer: &Response) -> Result<Value, String> {
         return Err(cut.to_string());
     }
     serde_json::from_slice(&answer.body).map_err(|_| "the answer is no JSON".to_owned())
+}
+
+/// What an answer of status 200 shows; `None` for any other, and for one that is not whole or no JSON.
+pub fn shown(answer: &Response) -> Option<Value> {
+    if answer.status != StatusCode::OK {
+        return None;
+    }
+    json(answer).ok()
 }
 
 /// A text of an answer for people: shortened, without control characters, `None` if it is empty.

@@ -146,6 +146,15 @@ async fn followed(facts: &mut Facts, run: i64) -> Followed {
     }
 }
 
+/// What is said of the end of a call.
+async fn ended(facts: &mut Facts, run: i64) -> Followed {
+    let last = |step: &Step| matches!(step, Step::Followed(step) if step.state == "ended");
+    match facts.until_step(run, last).await {
+        Step::Followed(step) => step,
+        other => panic!("{other:?}"),
+    }
+}
+
 /// What a fault may come to.
 fn check(kind: FakeKind, fault: &Fault, outcome: &Step, rings: u32) {
     let what = format!("{kind:?}, {fault:?}: {outcome:?}, rang {rings} times");
@@ -249,15 +258,7 @@ async fn what_a_provider_still_queues_when_the_window_closes_is_called_off() {
     }
     for (run, fake) in (1..).zip(&fakes) {
         fake.until(|fake| !fake.cancelled().is_empty()).await;
-        let step = facts
-            .until_step(
-                run,
-                |step| matches!(step, Step::Followed(step) if step.state == "ended"),
-            )
-            .await;
-        let Step::Followed(step) = step else {
-            panic!("{step:?}")
-        };
+        let step = ended(&mut facts, run).await;
         assert_eq!(step.ending, "cancelled", "{step:?}");
         fake.release();
         assert_eq!(fake.all_rings(), 0);
@@ -280,15 +281,7 @@ async fn a_call_is_followed_on_by_another_dialer() {
     first.drain(Duration::from_secs(5)).await;
     let id = fake.calls()[0].id.clone();
     fake.end(&id, FakeEnding::Busy);
-    let step = facts
-        .until_step(
-            1,
-            |step| matches!(step, Step::Followed(step) if step.state == "ended"),
-        )
-        .await;
-    let Step::Followed(step) = step else {
-        panic!("{step:?}")
-    };
+    let step = ended(&mut facts, 1).await;
     assert_eq!(
         (step.ending.as_str(), step.provider_id.as_str()),
         ("busy", id.as_str())

@@ -126,11 +126,7 @@ impl Engine {
             Err(StoreError::NotFound { .. }) => return Ok(false),
             Err(error) => return Err(error.into()),
         };
-        let id = format!(
-            "dial:{}:{}:{attempt_id}:followed:{}",
-            run.team, run.id, step.state
-        );
-        let fact = Fact::Dial(DialFact {
+        let fact = DialFact {
             run_id: run.id.0,
             attempt_id,
             route: run.dial_route.unwrap_or_default(),
@@ -138,8 +134,9 @@ impl Engine {
             closes_at_us: run.window.map_or(0, |window| window.closes_at.as_micros()),
             step: Some(Step::Followed(step)),
             ..DialFact::default()
-        });
-        let envelope = self.0.bus.envelope(&run.team, fact);
+        };
+        let id = fact.message_id(&run.team);
+        let envelope = self.0.bus.envelope(&run.team, Fact::Dial(fact));
         self.0.bus.publish(&envelope, &id).await?;
         Ok(true)
     }
@@ -172,7 +169,8 @@ async fn of_agent(
     };
     let owner = SecretOwner::Agent(agent.id);
     let mut secrets = Vec::new();
-    for (name, settings) in [(account.key, false), (account.data, true)] {
+    let key = account.key.map(|key| (key, false));
+    for (name, settings) in key.into_iter().chain([(account.data, true)]) {
         if let Some(sealed) = engine.0.store.secret(scope, owner, &name).await? {
             secrets.push(SealedSecret {
                 credential: name.clone(),

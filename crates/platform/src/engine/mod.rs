@@ -91,15 +91,6 @@ impl Engine {
         Self::with_options(store, bus, Options::default())
     }
 
-    /// The same, with the recordings: they are removed once their runs are deleted.
-    pub fn with_artefacts(store: Arc<dyn Store>, bus: Bus, artefacts: Artefacts) -> Self {
-        let options = Options {
-            artefacts: Some(artefacts),
-            ..Options::default()
-        };
-        Self::with_options(store, bus, options)
-    }
-
     /// The same, with these options.
     pub fn with_options(store: Arc<dyn Store>, bus: Bus, options: Options) -> Self {
         Self(Arc::new(Inner {

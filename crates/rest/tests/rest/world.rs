@@ -121,7 +121,11 @@ impl World {
         let (_, them) = organisation(&store, "them", false).await;
         let health = Arc::new(Health::new(|| "ringdown_test_total 7\n".to_owned()));
         let artefacts = Artefacts::in_folder(&folder.path().join("artefacts")).unwrap();
-        let engine = Engine::with_artefacts(Arc::new(store.clone()), bus, artefacts.clone());
+        let options = ringdown_platform::Options {
+            artefacts: Some(artefacts.clone()),
+            ..ringdown_platform::Options::default()
+        };
+        let engine = Engine::with_options(Arc::new(store.clone()), bus, options);
         let egress = ringdown_egress::Client::new(Policy::allowing(&["127.0.0.0/8"]).unwrap());
         let access = Access::new(limits);
         let keyring = Keyring::from_file_or_new(&folder.path().join("secrets.key")).unwrap();
