@@ -1,9 +1,11 @@
 //! Many runs, several dialer processes, one of which is always being killed: no number rings twice, and none that could
 //! be dialed is left out.
+//!
+//! Runs take turns at two providers. One tells calls apart by the key of the attempt, so that whatever a killed dialer
+//! left can be placed by its heir. The other says nothing of a call whose answer was lost.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use ringdown_bus::{Bus, From, NatsServer, Options, ServerOptions, Stream, find_nats_server, now};
@@ -20,6 +22,7 @@ use tokio::task::JoinHandle;
 use crate::support::{Server, ringdown, soak, soon};
 
 const ORG: i64 = 5;
+const CALLER: &str = "+15550100002";
 const DIALERS: usize = 4;
 
 /// Runs of CI, and of a soak.
@@ -29,8 +32,41 @@ const SOAK_RUNS: i64 = 10_000;
 /// Between two kills.
 const KILL: Duration = Duration::from_millis(700);
 
+/// The providers, and as many agents: agent 1 calls through the first.
+const KINDS: [FakeKind; 2] = [FakeKind::Retell, FakeKind::TriggerUrl];
+
+/// Which of them a run is dialed through.
+fn turn(run: i64) -> usize {
+    usize::try_from(run).unwrap() % KINDS.len()
+}
+
 fn number(run: i64) -> String {
     format!("+1555{run:07}")
+}
+
+fn account(fake: &FakeCarrier, keys: &Keyring) -> AccountReply {
+    let (mut settings, secrets) = fake.account();
+    settings["from_number"] = CALLER.into();
+    let secrets = secrets.into_iter().map(|(name, secret)| SealedSecret {
+        sealed: keys.seal_stored(ORG, name, &Secret::new(secret)).unwrap(),
+        name: name.to_owned(),
+        credential: name.to_owned(),
+        settings: false,
+    });
+    let provider = match fake.kind() {
+        FakeKind::Retell => "retell",
+        FakeKind::TriggerUrl => "trigger_url",
+        other => panic!("{other:?} is not dialed through here"),
+    };
+    AccountReply {
+        provider: provider.to_owned(),
+        settings_json: settings.to_string(),
+        organisation_id: ORG,
+        secrets: secrets.collect(),
+        calls_per_second: 5_000.0,
+        concurrent_calls: 100_000,
+        ..AccountReply::default()
+    }
 }
 
 struct World {
@@ -48,8 +84,8 @@ impl Drop for World {
 }
 
 impl World {
-    /// A bus, and a platform that knows one account: a trigger URL that does not tell calls apart.
-    async fn start(folder: &Path, fake: &FakeCarrier) -> Self {
+    /// A bus, and a platform that knows an account at each provider.
+    async fn start(folder: &Path, fakes: &[FakeCarrier]) -> Self {
         let server = NatsServer::start(ServerOptions {
             program: find_nats_server().unwrap(),
             folder: folder.join("bus"),
@@ -65,25 +101,12 @@ impl World {
         .unwrap();
         let key = ringdown_vault::new_key().unwrap();
         let keys = Keyring::parse(key.expose()).unwrap();
-        let (settings, secrets) = fake.account();
-        let secrets = secrets.into_iter().map(|(name, secret)| SealedSecret {
-            sealed: keys.seal_stored(ORG, name, &Secret::new(secret)).unwrap(),
-            name: name.to_owned(),
-            credential: name.to_owned(),
-            settings: false,
-        });
-        let reply = AccountReply {
-            provider: "trigger_url".to_owned(),
-            settings_json: settings.to_string(),
-            organisation_id: ORG,
-            secrets: secrets.collect(),
-            calls_per_second: 5_000.0,
-            ..AccountReply::default()
-        };
+        let replies: Vec<AccountReply> = fakes.iter().map(|fake| account(fake, &keys)).collect();
         let mut questions = bus.accounts().await.unwrap();
         let answering = tokio::spawn(async move {
             while let Some(question) = questions.next().await {
-                question.reply(&reply).await.unwrap();
+                let reply = &replies[turn(question.request.run_id)];
+                question.reply(reply).await.unwrap();
             }
         });
         Self {
@@ -112,11 +135,11 @@ impl World {
             seq: 2,
             status: RunStatus::Pending.into(),
             number: number(run),
-            caller_ids: vec!["+15550100002".to_owned()],
+            caller_ids: vec![CALLER.to_owned()],
             opens_at_us: opens_at.as_micros(),
             closes_at_us: opens_at.plus(Duration::from_secs(300)).as_micros(),
             dial_route: AGENT_ROUTE.to_owned(),
-            agent_id: 1,
+            agent_id: i64::try_from(turn(run)).unwrap() + 1,
             ..RunTransition::default()
         };
         let envelope = self.bus.envelope(&team, Fact::Run(transition));
@@ -157,8 +180,8 @@ async fn outcomes(bus: Bus, runs: i64) -> BTreeMap<i64, Step> {
 async fn dialers_that_are_killed_all_the_time_dial_every_number_once() {
     let runs = if soak().is_some() { SOAK_RUNS } else { RUNS };
     let folder = tempfile::tempdir().unwrap();
-    let fake = Arc::new(FakeCarrier::start(FakeKind::TriggerUrl));
-    let world = World::start(folder.path(), &fake).await;
+    let fakes = KINDS.map(FakeCarrier::start);
+    let world = World::start(folder.path(), &fakes).await;
     let mut dialers = Vec::new();
     for name in 0..DIALERS {
         dialers.push(world.dialer(name).await);
@@ -190,34 +213,27 @@ async fn dialers_that_are_killed_all_the_time_dial_every_number_once() {
     all.await.expect("every run has an outcome within 600 s");
     let outcomes = soon("the outcomes", reading).await.unwrap();
 
-    let (mut placed, mut settled) = (0, 0);
+    let (mut placed, mut unknown) = (0, 0);
     for (run, step) in &outcomes {
+        let fake = &fakes[turn(*run)];
         let rings = fake.rings(&number(*run));
-        assert!(rings <= 1, "run {run} rang {rings} times: {step:?}");
         match step {
             Step::Placed(_) => {
                 assert_eq!(rings, 1, "run {run}: {step:?}");
                 placed += 1;
             }
-            // Its dialer was killed. Before it dialed, nothing rings; after that, nobody can know.
-            Step::Settled(step) => {
-                assert!(
-                    rings == 0 || step.outcome == "unknown",
-                    "run {run}: {step:?}"
-                );
-                settled += 1;
+            // Its dialer was killed between the request and its answer, and nobody can know.
+            Step::Settled(settled) if fake.kind() == FakeKind::TriggerUrl => {
+                assert!(rings <= 1, "run {run} rang {rings} times: {step:?}");
+                assert_eq!(settled.outcome, "unknown", "run {run}: {step:?}");
+                unknown += 1;
             }
             other => panic!("run {run} was not dialed although it could be: {other:?}"),
         }
     }
-    println!(
-        "{runs} runs, {kills} kills: {placed} placed, {settled} whose dialer was killed over them"
-    );
+    println!("{runs} runs, {kills} kills: {placed} placed, {unknown} of which nothing is known");
     assert!(kills > 2, "{kills}");
-    assert!(
-        settled * 4 < placed,
-        "{settled} of {runs} were left to the dead"
-    );
+    assert!(unknown * 8 < placed, "{unknown} of {runs} are unknown");
     for dialer in dialers {
         dialer.stop().await;
     }

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use ringdown_domain::dial::{Outcome, Retry};
@@ -232,33 +232,67 @@ impl Hosted {
         ))
     }
 
-    /// Sends the request, and again where that is safe, until there is an answer.
-    async fn place(&self, asked: &Asked, request: Request) -> Outcome {
-        let begun = Instant::now();
+    /// Sends the request, and again where that is safe, until there is an answer. `begun` is when the first one was
+    /// sent, and `doubt` what is not known of the ones before.
+    async fn place(
+        &self,
+        asked: &Asked,
+        request: Request,
+        begun: Timestamp,
+        doubt: Option<String>,
+    ) -> Outcome {
+        let (mut first, mut doubt) = (doubt.clone(), doubt);
+        let repeatable = self.provider.habits().repeatable_for;
+        let repeatable = repeatable.map(|within| begun.plus(within).min(asked.closes_at));
         let mut pause = REPEAT;
         loop {
-            let doubt = match self.client.send(request.clone()).await {
-                Ok(answer) => match self.provider.outcome(asked, &answer) {
-                    Outcome::Ambiguous { reason } => reason,
-                    clear => return clear,
-                },
-                Err(error) if error.may_have_been_sent() => error.to_string(),
-                Err(error) => {
-                    return Outcome::NotPlaced {
-                        reason: error.to_string(),
-                        retry: Retry::Later,
+            if let Some(reason) = &doubt {
+                if repeatable.is_none_or(|until| system_time().plus(pause) >= until) {
+                    return Outcome::Ambiguous {
+                        reason: reason.clone(),
                     };
                 }
-            };
-            let repeatable = self.provider.habits().repeatable_for;
-            let again =
-                repeatable.is_some_and(|within| begun.elapsed() + pause < within.min(asked.ring));
-            if !again {
-                return Outcome::Ambiguous { reason: doubt };
+                info!(run = %asked.run, reason, "asking again with the same key");
+                tokio::time::sleep(pause).await;
+                pause *= 2;
             }
-            info!(run = %asked.run, doubt, "asking again with the same key");
-            tokio::time::sleep(pause).await;
-            pause *= 2;
+            let outcome = match self.client.send(request.clone()).await {
+                Ok(answer) => self.provider.outcome(asked, &answer),
+                Err(error) => unanswered(&error),
+            };
+            let reason = match (outcome, &first) {
+                (Outcome::Ambiguous { reason }, _) => reason,
+                // That it is refused now says nothing of the requests before it.
+                (Outcome::NotPlaced { reason, retry }, Some(first)) => {
+                    let reason = format!("{first}; asked again: {reason}");
+                    match retry {
+                        Retry::Never => return Outcome::Ambiguous { reason },
+                        Retry::Later => {}
+                        Retry::After(least) => pause = pause.max(least),
+                    }
+                    reason
+                }
+                (clear, _) => return clear,
+            };
+            first.get_or_insert_with(|| reason.clone());
+            doubt = Some(reason);
+        }
+    }
+
+    /// Places the call, and looks for it where the answer leaves a doubt.
+    async fn settled(
+        &self,
+        asked: &Asked,
+        request: Request,
+        begun: Timestamp,
+        doubt: Option<String>,
+        stop: &CancellationToken,
+    ) -> Outcome {
+        match self.place(asked, request, begun, doubt).await {
+            Outcome::Ambiguous { reason } if self.provider.habits().looks_up => {
+                self.look_for(asked, begun, reason, stop).await
+            }
+            outcome => outcome,
         }
     }
 
@@ -276,7 +310,8 @@ impl Hosted {
         let mut pause = FIRST_LOOK;
         let mut looks = 0u32;
         loop {
-            if system_time().until(asked.closes_at) < pause {
+            // Once it is looked in any case: a call may have been found out late.
+            if looks > 0 && system_time().until(asked.closes_at) < pause {
                 return ambiguous(&format!(
                     "it was not among the provider's calls in {looks} looks; it is not dialed again"
                 ));
@@ -310,6 +345,19 @@ impl Hosted {
                 Found::Nothing => {}
                 Found::Unreadable(why) => debug!(run = %asked.run, why, "a list of calls"),
             }
+        }
+    }
+}
+
+/// What a request that got no answer came to.
+fn unanswered(error: &ringdown_egress::Error) -> Outcome {
+    let reason = error.to_string();
+    if error.may_have_been_sent() {
+        Outcome::Ambiguous { reason }
+    } else {
+        Outcome::NotPlaced {
+            reason,
+            retry: Retry::Later,
         }
     }
 }
@@ -372,16 +420,31 @@ impl Carrier for Hosted {
             Err(unfit) => return refused(unfit.to_string()),
         };
         request.timeout = order.time_left.clamp(QUICKEST, ANSWER);
-        let asked_at = system_time();
         // Once it is on its way, giving up would only leave a doubt.
-        let outcome = self.place(&asked, request).await;
-        let outcome = match outcome {
-            Outcome::Ambiguous { reason } if self.provider.habits().looks_up => {
-                self.look_for(&asked, asked_at, reason, stop).await
+        let outcome = self.settled(&asked, request, system_time(), None, stop);
+        Dialed::only(outcome.await)
+    }
+
+    async fn recover(
+        &self,
+        order: &Order,
+        begun: Timestamp,
+        stop: &CancellationToken,
+    ) -> Result<String, String> {
+        let asked = self.asked(order);
+        let doubt = "there is no answer".to_owned();
+        let outcome = match self.provider.request(&asked) {
+            Ok(mut request) => {
+                request.timeout = order.time_left.clamp(QUICKEST, ANSWER);
+                self.settled(&asked, request, begun, Some(doubt), stop)
+                    .await
             }
-            outcome => outcome,
+            Err(unfit) => self.look_for(&asked, begun, unfit.to_string(), stop).await,
         };
-        Dialed::only(outcome)
+        match outcome {
+            Outcome::Placed { provider_id } => Ok(provider_id),
+            Outcome::NotPlaced { reason, .. } | Outcome::Ambiguous { reason } => Err(reason),
+        }
     }
 
     fn limits(&self) -> Option<&Limits> {

@@ -18,7 +18,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::future::BoxFuture;
 use ringdown_domain::dial::Outcome;
-use ringdown_domain::{E164, RunId, Team};
+use ringdown_domain::{E164, RunId, Team, Timestamp};
 use tokio_util::sync::CancellationToken;
 
 pub use exec::Exec;
@@ -79,6 +79,21 @@ pub trait Carrier: Send + Sync + 'static {
     /// Places the call, or says why not. `stop` asks to give up: a call that is not placed yet is
     /// not placed any more, and what the carrier started is ended.
     async fn dial(&self, order: &Order, stop: &CancellationToken) -> Dialed;
+
+    /// Finds out what became of an order that a dialer who is gone began to place at `begun`, without ever making a
+    /// second call of it: the provider's name for the call.
+    ///
+    /// # Errors
+    /// Why it cannot be known whether there is a call.
+    async fn recover(
+        &self,
+        order: &Order,
+        begun: Timestamp,
+        stop: &CancellationToken,
+    ) -> Result<String, String> {
+        let _ = (order, begun, stop);
+        Err(format!("{} cannot be asked for it", self.describe()))
+    }
 
     /// What its account may do, if it has one that everybody who dials with it shares.
     fn limits(&self) -> Option<&Limits> {

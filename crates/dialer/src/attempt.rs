@@ -1,28 +1,24 @@
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 use ringdown_bus::{Bus, Claim, Error, now, subject};
-use ringdown_carrier::{Carrier, Order, Routes};
-use ringdown_domain::dial::{Outcome, Retry, Stage};
-use ringdown_domain::run::Status;
-use ringdown_domain::{E164, Timestamp, leads_to_account};
+use ringdown_carrier::{Carrier, Routes};
+use ringdown_domain::dial::Stage;
+use ringdown_domain::leads_to_account;
 use ringdown_proto::v1::Envelope;
-use ringdown_proto::v1::dial_fact::{Ambiguous, Claimed, Intended, NotPlaced, Placed, Step};
+use ringdown_proto::v1::dial_fact::{Claimed, Intended, NotPlaced, Step};
 use ringdown_proto::v1::envelope::Fact;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use crate::accounts::{Accounts, Missing};
+use crate::dial::{Dialing, Rest, dial, window_too_short};
 use crate::facts::Job;
 use crate::follow::Follow;
-use crate::lane::{Lane, Lanes};
+use crate::heir;
+use crate::lane::Lanes;
 use crate::metrics::Metrics;
-use crate::reconcile::{self, Closed};
-
-/// First and longest wait before a dial that was provably not placed is tried again.
-const FIRST_WAIT: Duration = Duration::from_millis(500);
-const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
 /// First and longest pause before a claim that could not be established is asked for again.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -54,10 +50,12 @@ pub(crate) enum Finished {
     Following(Follow),
     /// Whether something is left to do could not be established: let the transition come again.
     Again,
+    /// Another dialer has taken the run over and answers for it, the transition included.
+    TakenOver,
 }
 
-/// Claims the run and dials it. Every path that has claimed reports an outcome. `delivered` counts
-/// how often the transition came, from 1.
+/// Claims the run and dials it. Every path that has claimed reports an outcome, or leaves that to whoever has taken
+/// the run over. `delivered` counts how often the transition came, from 1.
 pub(crate) async fn run(
     context: &Context,
     job: &Job,
@@ -94,20 +92,47 @@ pub(crate) async fn run(
     match establish(context, job, &claim, stop).await {
         Ok(Claim::Won) => {}
         Ok(Claim::Lost(owner)) => {
-            return lost(context, job, &owner, delivered > 1, way.ok()).await;
+            return lost(context, job, &owner, delivered > 1, way, stop).await;
         }
         Err(error) => {
             warn!(run = %job.run, %error, "cannot claim a run, will try again");
             return Finished::Again;
         }
     }
-    let (step, rest) = match way {
-        Ok(carrier) => dial(context, job, carrier, stop).await,
-        Err(reason) => not_placed(reason),
+    let reason = match way {
+        Ok(carrier) => match dial(context, job, carrier, stop).await {
+            Dialing::Over(step, rest) => return conclude(context, job, step, rest).await,
+            // Whoever wrote it took this dialer for gone.
+            Dialing::Theirs(_) => return Finished::TakenOver,
+            Dialing::NotBegun(reason) => reason,
+        },
+        Err(reason) => reason,
     };
+    match fence(context, job).await {
+        Ok(Claim::Won) => {
+            let refused = Step::NotPlaced(NotPlaced { reason });
+            conclude(context, job, refused, Rest::Nothing).await
+        }
+        Ok(Claim::Lost(_)) => Finished::TakenOver,
+        Err(error) => {
+            warn!(run = %job.run, %error, reason, "cannot give a run up, will try again");
+            Finished::Again
+        }
+    }
+}
+
+/// Writes an intention that keeps everybody from dialing the run, unless somebody has written another one.
+pub(crate) async fn fence(context: &Context, job: &Job) -> Result<Claim, Error> {
+    let fence = Step::Intended(Intended { fence: true });
+    context.bus.claim(&job.fact(&context.bus, fence)).await
+}
+
+/// Reports what a dial came to.
+pub(crate) async fn conclude(context: &Context, job: &Job, step: Step, rest: Rest) -> Finished {
     let outcome = match &step {
         Step::Placed(_) => "placed",
         Step::Ambiguous(_) => "ambiguous",
+        Step::Settled(_) => "settled",
         _ => "not_placed",
     };
     context.metrics.attempts.with_label_values(&[outcome]).inc();
@@ -163,17 +188,10 @@ async fn way(context: &Context, job: &Job) -> Way {
     }
 }
 
-/// What is left of a dial.
-enum Rest {
-    Nothing,
-    Talk(BoxFuture<'static, ()>),
-    Follow(Follow),
-}
-
 /// Claims, and goes on asking while a dial would still be worth it: a bus that is away for a moment
 /// is no reason to give a run up. The same fact is asked for each time, so a claim whose
 /// confirmation was lost is recognised.
-async fn establish(
+pub(crate) async fn establish(
     context: &Context,
     job: &Job,
     fact: &Envelope,
@@ -219,7 +237,8 @@ async fn lost(
     job: &Job,
     owner: &Envelope,
     again: bool,
-    carrier: Option<Arc<dyn Carrier>>,
+    way: Result<Arc<dyn Carrier>, String>,
+    stop: &CancellationToken,
 ) -> Finished {
     let ours = matches!(&owner.fact, Some(Fact::Dial(claim)) if claim.attempt_id == job.attempt_id);
     if !ours {
@@ -231,196 +250,11 @@ async fn lost(
         // The bus has lost count of its deliveries, so the claimant may well be alive.
         return Finished::Again;
     }
-    match reconcile::settle(context, job).await {
-        // Whoever placed it follows it no more.
-        Ok(Closed::Placed(provider_id)) => {
-            match carrier.filter(|carrier| carrier.limits().is_some()) {
-                Some(carrier) => Finished::Following(Follow {
-                    carrier,
-                    provider_id,
-                    up: None,
-                }),
-                None => Finished::Done,
-            }
-        }
-        Ok(Closed::Otherwise) => Finished::Done,
+    match heir::inherit(context, job, way, stop).await {
+        Ok(finished) => finished,
         Err(error) => {
             warn!(run = %job.run, %error, "cannot settle a claimed run, will try again");
             Finished::Again
         }
     }
-}
-
-fn not_placed(reason: impl Into<String>) -> (Step, Rest) {
-    let reason = reason.into();
-    (Step::NotPlaced(NotPlaced { reason }), Rest::Nothing)
-}
-
-async fn dial(
-    context: &Context,
-    job: &Job,
-    carrier: Arc<dyn Carrier>,
-    stop: &CancellationToken,
-) -> (Step, Rest) {
-    let Ok(to) = job.to.parse::<E164>() else {
-        return not_placed(format!("the number {:?} is not E.164", job.to));
-    };
-    if let Some(reason) = window_too_short(context, job) {
-        return not_placed(reason);
-    }
-    if stop.is_cancelled() {
-        return not_placed("called off before it was dialed");
-    }
-    // Cancellations are heard as they are published; one from before the run was taken is not. If
-    // this cannot be read, a needless call is the lesser harm than none.
-    let cancelled = subject::run(&job.team, job.run, Status::Cancelled);
-    if let Ok(Some(_)) = context.bus.last(&cancelled).await {
-        return not_placed("the run was cancelled before it was dialed");
-    }
-    let lane = carrier.limits().map(|limits| context.lanes.of(limits));
-    let latest = latest(context, job);
-    let mut up = None;
-    if let Some(lane) = &lane {
-        let permitted = async {
-            let up = lane.room(latest).await?;
-            lane.moment(latest).await?;
-            Ok::<_, String>(up)
-        };
-        match stop.run_until_cancelled(permitted).await {
-            Some(Ok(room)) => up = room,
-            Some(Err(reason)) => return not_placed(reason),
-            None => return not_placed("called off while it waited for its turn"),
-        }
-    }
-    let intended = Step::Intended(Intended { fence: false });
-    let intention = job.fact(&context.bus, intended);
-    match establish(context, job, &intention, stop).await {
-        Ok(Claim::Won) => {}
-        Ok(Claim::Lost(_)) => {
-            return not_placed("another dialer took this run for abandoned and fenced it off");
-        }
-        // The intention may be stored or not; nothing was dialed, and nothing will be.
-        Err(error) => return not_placed(format!("the intention could not be stored: {error}")),
-    }
-    // Storing the intention may have taken a while.
-    if let Some(reason) = window_too_short(context, job) {
-        return not_placed(reason);
-    }
-    context
-        .metrics
-        .lag
-        .observe(now().since(job.opens_at).as_secs_f64());
-    let order = Order {
-        team: job.team.clone(),
-        run: job.run,
-        attempt_id: job.attempt_id.clone(),
-        from: job.from.parse().ok(),
-        caller_ids: job.caller_ids(),
-        to,
-        time_left: now().until(job.closes_at),
-        test_profile_json: job.transition.test_profile_json.clone(),
-        scenario_name: job.transition.scenario_name.clone(),
-        agent_name: job.transition.agent_name.clone(),
-    };
-    let (step, talk) = try_carrier(context, job, &carrier, lane.as_deref(), order, stop).await;
-    let rest = match (&step, talk) {
-        (_, Some(talk)) => Rest::Talk(talk),
-        (Step::Placed(placed), None) if lane.is_some() => Rest::Follow(Follow {
-            provider_id: placed.provider_id.clone(),
-            carrier,
-            up,
-        }),
-        _ => Rest::Nothing,
-    };
-    (step, rest)
-}
-
-async fn try_carrier(
-    context: &Context,
-    job: &Job,
-    carrier: &Arc<dyn Carrier>,
-    lane: Option<&Lane>,
-    mut order: Order,
-    stop: &CancellationToken,
-) -> (Step, Option<BoxFuture<'static, ()>>) {
-    let refused = |reason: String| (Step::NotPlaced(NotPlaced { reason }), None);
-    let latest = latest(context, job);
-    let mut wait = FIRST_WAIT;
-    loop {
-        let begun = Instant::now();
-        order.time_left = now().until(job.closes_at);
-        let dialed = carrier.dial(&order, stop).await;
-        if let Some(lane) = lane {
-            lane.answered(failure(&dialed.outcome));
-        }
-        let (reason, retry) = match dialed.outcome {
-            Outcome::Placed { provider_id } => {
-                let took_ms = i64::try_from(begun.elapsed().as_millis()).unwrap_or(i64::MAX);
-                let placed = Placed {
-                    provider_id,
-                    took_ms,
-                };
-                return (Step::Placed(placed), dialed.rest);
-            }
-            Outcome::Ambiguous { reason } => {
-                return (Step::Ambiguous(Ambiguous { reason }), None);
-            }
-            Outcome::NotPlaced { reason, retry } => (reason, retry),
-        };
-        let pause = match retry {
-            Retry::Never => return refused(reason),
-            Retry::Later => jittered(wait),
-            Retry::After(least) => jittered(wait).max(least),
-        };
-        let left = now().until(job.closes_at);
-        if left < pause + context.min_ring {
-            return refused(format!("{reason}; no time is left in the dial window"));
-        }
-        info!(run = %job.run, %reason, ?pause, "not placed, will try again");
-        let turn = async {
-            tokio::time::sleep(pause).await;
-            match lane {
-                Some(lane) => lane.moment(latest).await,
-                None => Ok(()),
-            }
-        };
-        match stop.run_until_cancelled(turn).await {
-            Some(Ok(())) => {}
-            Some(Err(dropped)) => return refused(format!("{reason}; {dropped}")),
-            None => return refused(format!("{reason}; called off before another try")),
-        }
-        wait = (wait * 2).min(LONGEST_WAIT);
-    }
-}
-
-/// What a provider that works does not answer.
-fn failure(outcome: &Outcome) -> Option<&str> {
-    match outcome {
-        Outcome::Ambiguous { reason }
-        | Outcome::NotPlaced {
-            reason,
-            retry: Retry::Later,
-        } => Some(reason),
-        _ => None,
-    }
-}
-
-/// Between half and the whole of a pause, so that those who were refused together do not come again together.
-fn jittered(pause: Duration) -> Duration {
-    pause.mul_f64(rand::random_range(0.5..=1.0))
-}
-
-/// The last moment at which a dial is worth it: a call that rings when the window is over is worse than none.
-fn latest(context: &Context, job: &Job) -> Timestamp {
-    job.closes_at.minus(context.min_ring)
-}
-
-fn window_too_short(context: &Context, job: &Job) -> Option<String> {
-    let left = now().until(job.closes_at);
-    (left < context.min_ring).then(|| {
-        format!(
-            "the dial window closes in {} ms, which is no time to ring",
-            left.as_millis()
-        )
-    })
 }

@@ -11,7 +11,7 @@ use ringdown_proto::v1::envelope::Fact;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument as _, debug, error, info_span, warn};
+use tracing::{Instrument as _, debug, error, info, info_span, warn};
 
 use crate::Error;
 use crate::accounts::{Access, Accounts};
@@ -228,6 +228,7 @@ impl Service {
             }
             Finished::Again => answered(delivery.again_after(AGAIN).await),
             Finished::Done => answered(delivery.done().await),
+            Finished::TakenOver => info!(run = %job.run, "another dialer has taken the run over"),
             // The outcome is reported: whoever gets the transition now will see it.
             Finished::Talking(rest) => {
                 // The call goes on meanwhile: without the bus an answer takes seconds to fail.

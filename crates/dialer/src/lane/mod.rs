@@ -99,6 +99,11 @@ impl Lane {
         }
     }
 
+    /// The room of a call that is up already, if calls are counted.
+    pub(crate) fn occupied(&self) -> Option<Up> {
+        self.calls.as_ref().map(Calls::enter)
+    }
+
     /// Waits until one more call may be started, at most until `latest`.
     ///
     /// # Errors

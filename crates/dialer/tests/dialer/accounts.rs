@@ -21,7 +21,7 @@ use crate::world::{Facts, World, options, routes, within};
 const ORG: i64 = 3;
 
 /// Answers dialers' questions for accounts, until dropped.
-struct Platform {
+pub(crate) struct Platform {
     keys: Arc<Keyring>,
     accounts: Arc<Mutex<HashMap<i64, AccountReply>>>,
     task: JoinHandle<()>,
@@ -34,7 +34,7 @@ impl Drop for Platform {
 }
 
 impl Platform {
-    async fn start(bus: &Bus) -> Self {
+    pub(crate) async fn start(bus: &Bus) -> Self {
         let accounts: Arc<Mutex<HashMap<i64, AccountReply>>> = Arc::default();
         let mut questions = bus.accounts().await.unwrap();
         let known = Arc::clone(&accounts);
@@ -57,7 +57,12 @@ impl Platform {
     }
 
     /// The run is dialed with an account at the fake.
-    fn account(&self, run: i64, fake: &FakeCarrier, change: impl FnOnce(&mut AccountReply)) {
+    pub(crate) fn account(
+        &self,
+        run: i64,
+        fake: &FakeCarrier,
+        change: impl FnOnce(&mut AccountReply),
+    ) {
         let (mut settings, secrets) = fake.account();
         settings["from_number"] = "+15550100002".into();
         let secrets = secrets.into_iter().map(|(name, secret)| SealedSecret {
@@ -82,7 +87,7 @@ impl Platform {
     }
 
     /// A dialer of this name that dials with accounts.
-    async fn dialer(&self, world: &World, name: &str) -> Dialer {
+    pub(crate) async fn dialer(&self, world: &World, name: &str) -> Dialer {
         let options = Options {
             concurrency: 500,
             accounts: Some(Access {
@@ -122,12 +127,12 @@ fn settings_name(kind: FakeKind) -> &'static str {
     }
 }
 
-fn number(run: i64) -> String {
+pub(crate) fn number(run: i64) -> String {
     format!("+1555011{run:04}")
 }
 
 /// A run whose agent's own settings say how it is called, with a window of so many seconds.
-async fn pending(world: &World, run: i64, window: u64) {
+pub(crate) async fn pending(world: &World, run: i64, window: u64) {
     let closes_at = now().plus(Duration::from_secs(window)).as_micros();
     world
         .pending_with(run, |transition| {

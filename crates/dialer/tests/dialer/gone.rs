@@ -1,8 +1,9 @@
-//! Runs whose dialer is gone: their books are closed and nobody calls a second time.
+//! Runs whose dialer is gone: they are taken over, and nobody calls a second time.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use ringdown_bus::now;
 use ringdown_dialer::Options;
 use ringdown_domain::dial::Stage;
 use ringdown_proto::v1::dial_fact::{Claimed, Intended, Placed, Settled, Step};
@@ -11,7 +12,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::world::{
-    NOTE, PATIENCE, ROUTE, World, attempt_on, connect, gated, options, routes, within,
+    Facts, NOTE, PATIENCE, ROUTE, World, attempt_on, connect, gated, options, routes, within,
 };
 
 fn claimed() -> Step {
@@ -27,29 +28,51 @@ fn settled(step: Step) -> Settled {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_dialer_that_died_after_its_claim_is_fenced_off_and_its_run_reported() {
+/// The run of a dialer that claimed it and died: taken over, as the window allows.
+async fn inherited(window: Duration) -> (World, Facts, Step) {
     let world = World::new().await;
     let mut facts = world.facts().await;
-    world.pending(1).await;
+    let closes_at = now().plus(window).as_micros();
+    world
+        .pending_with(1, |run| run.closes_at_us = closes_at)
+        .await;
     let taken = world.take().await.envelope.clone();
     world.foreign(&taken, claimed()).await;
     let routes = routes([(ROUTE, world.script("call.sh", NOTE))]).await;
-    let dialer = world.dialer("heir", routes).await;
-    let settled = settled(facts.outcome(1).await);
+    let heir = world.dialer("heir", routes).await;
+    let outcome = facts.outcome(1).await;
+    heir.drain(PATIENCE).await;
+    facts.everything(&world).await;
+    assert_eq!(facts.attempts(1), [attempt_on(&taken)]);
+    (world, facts, outcome)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_run_of_a_dialer_that_died_after_its_claim_is_dialed_by_its_heir() {
+    let (world, facts, outcome) = inherited(PATIENCE).await;
+    assert!(matches!(outcome, Step::Placed(_)), "{outcome:?}");
+    assert_eq!(
+        facts.stages(1),
+        [Stage::Claimed, Stage::Intended, Stage::Placed]
+    );
+    assert_eq!(world.dialed(), [1]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_heir_that_comes_too_late_fences_the_dead_off_and_says_so() {
+    // Taken by the heir after a second, when less than the half second that a ring is worth is left.
+    let (world, mut facts, outcome) = inherited(Duration::from_millis(1300)).await;
+    let settled = settled(outcome);
     assert_eq!(settled.outcome, "not_placed");
     assert!(settled.reason.contains("nothing was dialed"), "{settled:?}");
     let Step::Intended(fence) = facts.stage(1, Stage::Intended).await else {
         panic!("not an intention")
     };
     assert!(fence.fence, "the dead dialer could still dial");
-    dialer.drain(PATIENCE).await;
-    facts.everything(&world).await;
     assert_eq!(
         facts.stages(1),
         [Stage::Claimed, Stage::Intended, Stage::Settled]
     );
-    assert_eq!(facts.attempts(1), [attempt_on(&taken)]);
     assert!(world.dialed().is_empty());
 }
 
@@ -125,23 +148,35 @@ async fn a_dialer_that_died_after_its_report_leaves_nothing_to_say() {
     assert_eq!(world.dialed(), [2]);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_dialer_that_was_fenced_off_does_not_dial() {
+/// A dialer has claimed, was paused, and wakes up to find an intention written in its place. It dials nothing and says
+/// nothing; the transition comes again to whoever answers for it, and that one says this.
+async fn overtaken(fence: bool) -> Settled {
     let world = World::new().await;
     let mut facts = world.facts().await;
-    // It has claimed, was paused, and wakes up to find the intention written in its place.
     let pending = world.pending_envelope(1);
-    let fence = Step::Intended(Intended { fence: true });
-    world.foreign(&pending, fence).await;
+    world
+        .foreign(&pending, Step::Intended(Intended { fence }))
+        .await;
     world.bus.publish(&pending, "1").await.unwrap();
     let routes = routes([(ROUTE, world.script("call.sh", NOTE))]).await;
     let dialer = world.dialer("late", routes).await;
-    let Step::NotPlaced(refused) = facts.outcome(1).await else {
-        panic!("dialed")
-    };
-    assert!(refused.reason.contains("fenced"), "{refused:?}");
+    let settled = settled(facts.outcome(1).await);
     dialer.drain(PATIENCE).await;
+    facts.everything(&world).await;
+    assert_eq!(
+        facts.stages(1),
+        [Stage::Intended, Stage::Claimed, Stage::Settled]
+    );
     assert!(world.dialed().is_empty());
+    settled
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dialer_that_was_overtaken_does_not_dial() {
+    let fenced = overtaken(true).await;
+    assert_eq!(fenced.outcome, "not_placed", "{fenced:?}");
+    let dialed = overtaken(false).await;
+    assert_eq!(dialed.outcome, "unknown", "{dialed:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

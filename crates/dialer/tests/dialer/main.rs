@@ -8,6 +8,7 @@
 
 mod accounts;
 mod gone;
+mod heirs;
 mod life;
 mod once;
 mod refusals;

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::world::{Facts, NOTE, PATIENCE, ROUTE, World, exec, gated, options, routes, within};
 
-const NOT_BEGUN: [Stage; 2] = [Stage::Claimed, Stage::NotPlaced];
+const NOT_BEGUN: [Stage; 3] = [Stage::Claimed, Stage::Intended, Stage::NotPlaced];
 
 async fn refused(facts: &mut Facts, run: i64) -> String {
     match facts.outcome(run).await {

@@ -1,0 +1,252 @@
+//! One dial of a run that is claimed: its turn, its intention, and the carrier.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::future::BoxFuture;
+use ringdown_bus::{Claim, now, subject};
+use ringdown_carrier::{Carrier, Order};
+use ringdown_domain::dial::{Outcome, Retry};
+use ringdown_domain::run::Status;
+use ringdown_domain::{E164, Timestamp};
+use ringdown_proto::v1::Envelope;
+use ringdown_proto::v1::dial_fact::{Ambiguous, Intended, NotPlaced, Placed, Step};
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+
+use crate::attempt::{Context, establish};
+use crate::facts::Job;
+use crate::follow::Follow;
+use crate::lane::{Lane, Up};
+
+/// First and longest wait before a dial that was provably not placed is tried again.
+const FIRST_WAIT: Duration = Duration::from_millis(500);
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
+
+/// What is left of a dial.
+pub(crate) enum Rest {
+    Nothing,
+    Talk(BoxFuture<'static, ()>),
+    Follow(Follow),
+}
+
+impl Rest {
+    /// What is left of a call that `carrier` has placed: an account's calls are followed.
+    fn of(placed: &Placed, carrier: &Arc<dyn Carrier>, up: Option<Up>) -> Self {
+        if carrier.limits().is_none() {
+            return Self::Nothing;
+        }
+        Self::Follow(Follow {
+            provider_id: placed.provider_id.clone(),
+            carrier: Arc::clone(carrier),
+            up,
+        })
+    }
+
+    /// The same of one that another dialer has placed: it takes up room whether there is some or not.
+    pub(crate) fn found(context: &Context, placed: &Placed, carrier: &Arc<dyn Carrier>) -> Self {
+        let lane = carrier.limits().map(|limits| context.lanes.of(limits));
+        Self::of(placed, carrier, lane.and_then(|lane| lane.occupied()))
+    }
+}
+
+/// How far a dial came.
+pub(crate) enum Dialing {
+    /// It was given up before its intention was written, and why.
+    NotBegun(String),
+    /// Somebody else's intention was there already.
+    Theirs(Box<Envelope>),
+    /// It has an outcome, to be reported.
+    Over(Step, Rest),
+}
+
+/// Waits for its turn, writes the intention and asks the carrier.
+pub(crate) async fn dial(
+    context: &Context,
+    job: &Job,
+    carrier: Arc<dyn Carrier>,
+    stop: &CancellationToken,
+) -> Dialing {
+    let mut order = match order(job) {
+        Ok(order) => order,
+        Err(reason) => return Dialing::NotBegun(reason),
+    };
+    let lane = carrier.limits().map(|limits| context.lanes.of(limits));
+    let up = match turn(context, job, lane.as_deref(), stop).await {
+        Ok(up) => up,
+        Err(reason) => return Dialing::NotBegun(reason),
+    };
+    let intended = Step::Intended(Intended { fence: false });
+    let intention = job.fact(&context.bus, intended);
+    match establish(context, job, &intention, stop).await {
+        Ok(Claim::Won) => {}
+        Ok(Claim::Lost(theirs)) => return Dialing::Theirs(theirs),
+        Err(error) => {
+            return Dialing::NotBegun(format!("the intention could not be stored: {error}"));
+        }
+    }
+    // Storing the intention may have taken a while.
+    if let Some(reason) = window_too_short(context, job) {
+        let refused = Step::NotPlaced(NotPlaced { reason });
+        return Dialing::Over(refused, Rest::Nothing);
+    }
+    context
+        .metrics
+        .lag
+        .observe(now().since(job.opens_at).as_secs_f64());
+    order.time_left = now().until(job.closes_at);
+    let (step, talk) = try_carrier(context, job, &carrier, lane.as_deref(), order, stop).await;
+    let rest = match (&step, talk) {
+        (_, Some(talk)) => Rest::Talk(talk),
+        (Step::Placed(placed), None) => Rest::of(placed, &carrier, up),
+        _ => Rest::Nothing,
+    };
+    Dialing::Over(step, rest)
+}
+
+/// What a carrier is asked for.
+///
+/// # Errors
+/// Why nobody can be asked for that.
+pub(crate) fn order(job: &Job) -> Result<Order, String> {
+    let to = job.to.parse::<E164>();
+    Ok(Order {
+        team: job.team.clone(),
+        run: job.run,
+        attempt_id: job.attempt_id.clone(),
+        from: job.from.parse().ok(),
+        caller_ids: job.caller_ids(),
+        to: to.map_err(|_| format!("the number {:?} is not E.164", job.to))?,
+        time_left: now().until(job.closes_at),
+        test_profile_json: job.transition.test_profile_json.clone(),
+        scenario_name: job.transition.scenario_name.clone(),
+        agent_name: job.transition.agent_name.clone(),
+    })
+}
+
+/// Waits until the run may be dialed. Returns its room among the calls that are up, if those are counted.
+///
+/// # Errors
+/// Why it may not be, or not in time.
+async fn turn(
+    context: &Context,
+    job: &Job,
+    lane: Option<&Lane>,
+    stop: &CancellationToken,
+) -> Result<Option<Up>, String> {
+    if let Some(reason) = window_too_short(context, job) {
+        return Err(reason);
+    }
+    if stop.is_cancelled() {
+        return Err("called off before it was dialed".to_owned());
+    }
+    // Cancellations are heard as they are published; one from before the run was taken is not. If
+    // this cannot be read, a needless call is the lesser harm than none.
+    let cancelled = subject::run(&job.team, job.run, Status::Cancelled);
+    if let Ok(Some(_)) = context.bus.last(&cancelled).await {
+        return Err("the run was cancelled before it was dialed".to_owned());
+    }
+    let Some(lane) = lane else {
+        return Ok(None);
+    };
+    let latest = latest(context, job);
+    let permitted = async {
+        let up = lane.room(latest).await?;
+        lane.moment(latest).await?;
+        Ok(up)
+    };
+    let called_off = || Err("called off while it waited for its turn".to_owned());
+    stop.run_until_cancelled(permitted)
+        .await
+        .unwrap_or_else(called_off)
+}
+
+async fn try_carrier(
+    context: &Context,
+    job: &Job,
+    carrier: &Arc<dyn Carrier>,
+    lane: Option<&Lane>,
+    mut order: Order,
+    stop: &CancellationToken,
+) -> (Step, Option<BoxFuture<'static, ()>>) {
+    let refused = |reason: String| (Step::NotPlaced(NotPlaced { reason }), None);
+    let latest = latest(context, job);
+    let mut wait = FIRST_WAIT;
+    loop {
+        let begun = Instant::now();
+        order.time_left = now().until(job.closes_at);
+        let dialed = carrier.dial(&order, stop).await;
+        if let Some(lane) = lane {
+            lane.answered(failure(&dialed.outcome));
+        }
+        let (reason, retry) = match dialed.outcome {
+            Outcome::Placed { provider_id } => {
+                let took_ms = i64::try_from(begun.elapsed().as_millis()).unwrap_or(i64::MAX);
+                let placed = Placed {
+                    provider_id,
+                    took_ms,
+                };
+                return (Step::Placed(placed), dialed.rest);
+            }
+            Outcome::Ambiguous { reason } => {
+                return (Step::Ambiguous(Ambiguous { reason }), None);
+            }
+            Outcome::NotPlaced { reason, retry } => (reason, retry),
+        };
+        let pause = match retry {
+            Retry::Never => return refused(reason),
+            Retry::Later => jittered(wait),
+            Retry::After(least) => jittered(wait).max(least),
+        };
+        let left = now().until(job.closes_at);
+        if left < pause + context.min_ring {
+            return refused(format!("{reason}; no time is left in the dial window"));
+        }
+        info!(run = %job.run, %reason, ?pause, "not placed, will try again");
+        let turn = async {
+            tokio::time::sleep(pause).await;
+            match lane {
+                Some(lane) => lane.moment(latest).await,
+                None => Ok(()),
+            }
+        };
+        match stop.run_until_cancelled(turn).await {
+            Some(Ok(())) => {}
+            Some(Err(dropped)) => return refused(format!("{reason}; {dropped}")),
+            None => return refused(format!("{reason}; called off before another try")),
+        }
+        wait = (wait * 2).min(LONGEST_WAIT);
+    }
+}
+
+/// What a provider that works does not answer.
+fn failure(outcome: &Outcome) -> Option<&str> {
+    match outcome {
+        Outcome::Ambiguous { reason }
+        | Outcome::NotPlaced {
+            reason,
+            retry: Retry::Later,
+        } => Some(reason),
+        _ => None,
+    }
+}
+
+/// Between half and the whole of a pause, so that those who were refused together do not come again together.
+fn jittered(pause: Duration) -> Duration {
+    pause.mul_f64(rand::random_range(0.5..=1.0))
+}
+
+/// The last moment at which a dial is worth it: a call that rings when the window is over is worse than none.
+fn latest(context: &Context, job: &Job) -> Timestamp {
+    job.closes_at.minus(context.min_ring)
+}
+
+pub(crate) fn window_too_short(context: &Context, job: &Job) -> Option<String> {
+    let left = now().until(job.closes_at);
+    (left < context.min_ring).then(|| {
+        format!(
+            "the dial window closes in {} ms, which is no time to ring",
+            left.as_millis()
+        )
+    })
+}
