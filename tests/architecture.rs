@@ -22,8 +22,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "bench",
         &[
-            "testkit", "rest", "carrier", "platform", "egress", "vault", "store", "bus", "proto",
-            "domain",
+            "testkit", "rest", "dialer", "carrier", "platform", "egress", "vault", "store", "bus",
+            "proto", "domain",
         ],
     ),
     ("suite", &["domain"]),

@@ -12,12 +12,14 @@
 
 mod accept;
 mod callers;
+mod dial;
 mod flow;
 mod growth;
 mod http;
 mod peer;
 mod polling;
 mod report;
+mod service;
 mod world;
 
 use std::fmt;
@@ -41,7 +43,7 @@ struct Options {
     #[arg(long, default_value_t = 100_000)]
     queued: usize,
     /// What to measure.
-    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Part::Rest, Part::Flow])]
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Part::Rest, Part::Flow, Part::Dial])]
     parts: Vec<Part>,
     /// Databases to measure.
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Kind::Sqlite, Kind::Postgres])]
@@ -58,6 +60,8 @@ enum Part {
     Rest,
     /// Transitions, from the queue to the bus.
     Flow,
+    /// Dials, from the bus to a provider; without a database.
+    Dial,
 }
 
 impl fmt::Display for Part {
@@ -65,6 +69,7 @@ impl fmt::Display for Part {
         f.write_str(match self {
             Self::Rest => "rest",
             Self::Flow => "flow",
+            Self::Dial => "dial",
         })
     }
 }
@@ -73,6 +78,9 @@ impl fmt::Display for Part {
 async fn main() -> anyhow::Result<()> {
     let options = Options::parse();
     let mut report = Report::default();
+    if options.parts.contains(&Part::Dial) {
+        dial::measure(options.seconds, &mut report).await?;
+    }
     for kind in &options.databases {
         eprintln!("{kind}: starting");
         if options.parts.contains(&Part::Flow) {

@@ -20,7 +20,7 @@ struct Row {
 impl Report {
     pub(crate) fn add(
         &mut self,
-        database: crate::world::Kind,
+        database: impl std::fmt::Display,
         what: impl Into<String>,
         measured: impl Into<String>,
         wanted: impl Into<String>,

@@ -3,6 +3,7 @@ use std::time::Duration;
 use async_nats::connection::State;
 use async_nats::jetstream::{self, context::ContextBuilder};
 
+use crate::gather::Gather;
 use crate::unusable::Unusable;
 use crate::{Error, Stream, hold, pace};
 
@@ -38,6 +39,7 @@ pub struct Bus {
     pub(crate) jetstream: jetstream::Context,
     pub(crate) producer: String,
     pub(crate) unusable: Unusable,
+    pub(crate) gather: Gather,
 }
 
 impl Bus {
@@ -89,6 +91,7 @@ impl Bus {
             jetstream,
             producer: options.name.clone(),
             unusable: Unusable::default(),
+            gather: Gather::default(),
         };
         for stream in Stream::ALL {
             bus.provide(stream, options.replicas).await?;

@@ -176,11 +176,17 @@ impl Bus {
 impl Workers {
     /// The next fact. Asks again by itself, whatever happens to the server; cancel-safe.
     pub async fn next(&mut self) -> Delivery {
+        self.next_of(self.options.batch).await
+    }
+
+    /// The same for a worker that could start `most` facts now, this one included: no more are taken in advance.
+    pub async fn next_of(&mut self, most: usize) -> Delivery {
+        let batch = most.min(self.options.batch);
         let mut pause = FIRST_PAUSE;
         loop {
             let messages = match self.messages.as_mut() {
                 Some(messages) => messages,
-                None => match request(&self.consumer, self.options.batch).await {
+                None => match request(&self.consumer, batch).await {
                     Ok(messages) => self.messages.insert(messages),
                     Err(reason) => {
                         warn!(consumer = %self.options.durable, %reason, "cannot consume, will try again");

@@ -1,11 +1,9 @@
-use std::future::IntoFuture;
-
-use async_nats::jetstream::{context::PublishErrorKind, message::PublishMessage, stream};
+use async_nats::jetstream::stream;
 use ringdown_domain::Team;
 use ringdown_proto::v1::{Envelope, envelope::Fact};
 
-use crate::connection::DEADLINE;
-use crate::{Bus, Error, Stream, subject, trace};
+use crate::outgoing::{Outgoing, Unless};
+use crate::{Bus, Error, Stream, subject};
 
 /// A fact was stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,11 +36,13 @@ impl Bus {
     /// # Errors
     /// [`Error::Publish`] if it was not acknowledged in time; publishing it again is safe.
     pub async fn publish(&self, envelope: &Envelope, message_id: &str) -> Result<Published, Error> {
-        let subject = subject::of(envelope).ok_or(Error::NoSubject)?;
-        let message = PublishMessage::build().message_id(message_id);
-        match self.send(&subject, envelope, message).await? {
+        let message = Outgoing::new(envelope, Unless::Known(message_id))?;
+        match self.send_gathered(message).await? {
             Ok(published) => Ok(published),
-            Err(reason) => Err(Error::Publish { subject, reason }),
+            Err(reason) => Err(Error::Publish {
+                subject: subject::of(envelope).unwrap_or_default(),
+                reason,
+            }),
         }
     }
 
@@ -53,8 +53,8 @@ impl Bus {
     /// [`Error::Publish`] if neither win nor loss could be established.
     pub async fn claim(&self, envelope: &Envelope) -> Result<Claim, Error> {
         let subject = subject::of(envelope).ok_or(Error::NoSubject)?;
-        let message = PublishMessage::build().expected_last_subject_sequence(0);
-        if self.send(&subject, envelope, message).await?.is_ok() {
+        let message = Outgoing::new(envelope, Unless::Taken)?;
+        if self.send_gathered(message).await?.is_ok() {
             return Ok(Claim::Won);
         }
         // Read through the stream leader: a replica's direct get may lag behind the write.
@@ -77,12 +77,7 @@ impl Bus {
             what: subject.to_owned(),
             reason,
         };
-        let stream = Stream::ALL
-            .into_iter()
-            .find(|s| {
-                let prefix = s.subjects().trim_end_matches('>');
-                subject.starts_with(prefix)
-            })
+        let stream = Stream::of(subject)
             .ok_or_else(|| failed("no stream stores this subject".to_owned()))?;
         let stream = self
             .jetstream
@@ -95,45 +90,6 @@ impl Bus {
                 Ok(None)
             }
             Err(error) => Err(failed(error.to_string())),
-        }
-    }
-
-    /// The outer error means that nothing is known; the inner one that the server refused.
-    async fn send(
-        &self,
-        subject: &str,
-        envelope: &Envelope,
-        message: PublishMessage,
-    ) -> Result<Result<Published, String>, Error> {
-        let failed = |reason: String| Error::Publish {
-            subject: subject.to_owned(),
-            reason,
-        };
-        let mut headers = async_nats::HeaderMap::new();
-        trace::inject(&mut headers);
-        let mut message = message.payload(ringdown_proto::encode(envelope).into());
-        for (name, values) in headers.iter() {
-            for value in values {
-                message = message.header(name.clone(), value.clone());
-            }
-        }
-        let sent = async {
-            self.jetstream
-                .send_publish(subject.to_owned(), message)
-                .await?
-                .into_future()
-                .await
-        };
-        match tokio::time::timeout(DEADLINE, sent).await {
-            Ok(Ok(ack)) => Ok(Ok(Published {
-                sequence: ack.sequence,
-                duplicate: ack.duplicate,
-            })),
-            Ok(Err(error)) if error.kind() == PublishErrorKind::WrongLastSequence => {
-                Ok(Err(error.to_string()))
-            }
-            Ok(Err(error)) => Err(failed(error.to_string())),
-            Err(_) => Err(failed("not acknowledged in time".to_owned())),
         }
     }
 }

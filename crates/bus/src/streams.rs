@@ -52,6 +52,12 @@ impl Stream {
         }
     }
 
+    /// The stream that stores a subject, if one does.
+    pub(crate) fn of(subject: &str) -> Option<Self> {
+        let stores = |stream: &Self| subject.starts_with(stream.subjects().trim_end_matches('>'));
+        Self::ALL.into_iter().find(stores)
+    }
+
     /// Claims have to outlive every possible redelivery of the transition they fence.
     fn max_age(self) -> Duration {
         match self {

@@ -67,6 +67,9 @@ const HEARD: [Status; 6] = [
     Status::Timeout,
 ];
 
+/// Most transitions that are taken in one request, if so many dials can begin.
+const AHEAD: usize = 64;
+
 /// Transitions that may be unanswered at once, over all dialers: those whose call is being placed or followed.
 const UNANSWERED: u32 = 100_000;
 
@@ -92,7 +95,7 @@ impl Dialer {
                 filter: entering(Status::Pending),
                 ack_wait: options.ack_wait,
                 max_in_flight: UNANSWERED,
-                batch: 1,
+                batch: AHEAD,
             })
             .await?;
         let mut watches = Vec::with_capacity(HEARD.len());
@@ -172,7 +175,9 @@ impl Service {
             }
             let next = async {
                 let permit = Arc::clone(&self.permits).acquire_owned().await.ok()?;
-                Some((permit, workers.next().await))
+                // Only this loop takes permits, so that those which are left are there for what is taken in advance.
+                let most = self.permits.available_permits() + 1;
+                Some((permit, workers.next_of(most).await))
             };
             let Some(Some((permit, delivery))) = stop.run_until_cancelled(next).await else {
                 break;
