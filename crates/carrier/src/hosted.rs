@@ -47,6 +47,8 @@ pub struct Limits {
     pub calls_per_second: f64,
     /// Calls that may be up at once; `None`: as many as there are.
     pub concurrent_calls: Option<u32>,
+    /// The least time that the provider can be told to let a call ring: with less left of a window it cannot be asked.
+    pub least_ring: Duration,
 }
 
 /// What an account is made of.
@@ -156,12 +158,14 @@ impl Hosted {
         let Habits {
             calls_per_second,
             concurrent_calls,
+            least_ring,
             ..
         } = provider.habits();
         let limits = Limits {
             account: provider.account(),
             calls_per_second: making.calls_per_second.unwrap_or(calls_per_second),
             concurrent_calls: making.concurrent_calls.or(concurrent_calls),
+            least_ring,
         };
         Ok(Self {
             provider,

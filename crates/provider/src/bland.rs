@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use ringdown_domain::dial::{Ending, Outcome};
 use ringdown_domain::{E164, Timestamp};
 use ringdown_egress::header::{AUTHORIZATION, HeaderName, HeaderValue};
@@ -136,6 +138,7 @@ impl Provider for Bland {
             queues: true,
             repeatable_for: None,
             looks_up: true,
+            least_ring: Duration::ZERO,
         }
     }
 

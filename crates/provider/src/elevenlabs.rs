@@ -8,7 +8,7 @@ use ringdown_vault::Secret;
 use serde_json::{Map, Value, json};
 use url::Url;
 
-use crate::ask::{at, ring};
+use crate::ask::{Ring, at};
 use crate::echo::{self, names};
 use crate::ending::{by_sip_alone, sip_code};
 use crate::listed::{Listed, list, pick};
@@ -46,7 +46,7 @@ const ROWS: &[Row] = &[
 
 /// Shortest and longest time to ring, in seconds. The field has no documented range; its default is 60, and
 /// Twilio, which limits it on one of the lines, takes up to 600.
-const RING: (u64, u64) = (1, 600);
+const RING: Ring = Ring::between(1, 600);
 
 /// ElevenLabs, post-call webhooks: a signature may be 30 minutes old.
 const OLDEST: Duration = Duration::from_secs(1800);
@@ -142,6 +142,7 @@ impl Provider for ElevenLabs {
             queues: false,
             repeatable_for: None,
             looks_up: true,
+            least_ring: RING.least(),
         }
     }
 
@@ -150,7 +151,7 @@ impl Provider for ElevenLabs {
     }
 
     fn request(&self, order: &Order) -> Result<Request, Unfit> {
-        let ring = ring(order, RING.0, RING.1, "ElevenLabs")?;
+        let ring = RING.seconds(order, "ElevenLabs")?;
         let mut variables = scalars(order);
         for (name, text) in names(order) {
             variables.insert(name.to_owned(), text.into());

@@ -1,7 +1,5 @@
 //! Twilio's Calls API, and SignalWire's that is shaped after it.
 
-use std::time::Duration;
-
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use ring::hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY;
@@ -12,6 +10,7 @@ use ringdown_vault::Secret;
 use serde_json::Value;
 use url::Url;
 
+use crate::ask::Ring;
 use crate::ending::{by_sip, sip_code};
 use crate::listed::{Listed, list, pick};
 use crate::signed::{SKEW, field, fits, form, fresh, query, unreadable};
@@ -30,8 +29,8 @@ pub(crate) struct Dialect {
     pub(crate) path: &'static [&'static str],
     /// What resources end with.
     pub(crate) suffix: &'static str,
-    /// What a call may ring longer than it is asked to.
-    pub(crate) overtime: Duration,
+    /// `Timeout`.
+    pub(crate) ring: Ring,
     pub(crate) signature: &'static str,
 }
 
@@ -83,6 +82,7 @@ impl<T: Speaks> Provider for T {
             queues: true,
             repeatable_for: None,
             looks_up: true,
+            least_ring: self.laml().dialect.ring.least(),
         }
     }
 
@@ -178,9 +178,7 @@ impl Laml {
     fn request(&self, order: &Order) -> Result<Request, Unfit> {
         let provider = self.dialect.table.provider;
         let from = ask::caller(self.from.as_ref(), order, provider)?;
-        let mut shorter = order.clone();
-        shorter.ring = order.ring.saturating_sub(self.dialect.overtime);
-        let timeout = ask::ring(&shorter, 1, 600, provider)?.to_string();
+        let timeout = self.dialect.ring.seconds(order, provider)?.to_string();
         let mut fields = vec![("To", order.to.as_str()), ("From", from.as_str())];
         let url;
         match &self.instructions {

@@ -82,6 +82,9 @@ pub struct Habits {
     pub repeatable_for: Option<std::time::Duration>,
     /// Whether [`Provider::look_up`] finds calls.
     pub looks_up: bool,
+    /// What has to be left of a window for [`Provider::request`] to have an answer other than [`Unfit`]: the least
+    /// time that it can be told to let a call ring. Zero where it cannot be told.
+    pub least_ring: std::time::Duration,
 }
 
 /// What a look-up among the provider's calls shows.

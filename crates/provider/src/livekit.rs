@@ -10,7 +10,7 @@ use ringdown_vault::Secret;
 use serde_json::{Map, Value, json};
 use url::Url;
 
-use crate::ask::{self, at, bearer, object, set};
+use crate::ask::{self, Ring, at, bearer, object, set};
 use crate::echo::{self, names};
 use crate::ending::sip_code;
 use crate::jwt::{Claims, hs256, verify};
@@ -54,8 +54,8 @@ const ROWS: &[Row] = &[
 /// The callee's name in its room. Every call has a room of its own.
 const CALLEE: &str = "ringdown-callee";
 
-/// LiveKit, Make outbound calls: the longest that a call may be let ring, in seconds.
-const LONGEST_RING: u64 = 80;
+/// LiveKit, Make outbound calls: a call may be let ring for 80 s at most.
+const RING: Ring = Ring::between(1, 80);
 
 /// How long a token holds. It is used at once.
 const LIFETIME: Duration = Duration::from_secs(300);
@@ -154,6 +154,7 @@ impl Provider for LiveKit {
             queues: false,
             repeatable_for: None,
             looks_up: true,
+            least_ring: RING.least(),
         }
     }
 
@@ -164,7 +165,7 @@ impl Provider for LiveKit {
     /// `wait_until_answered` stays off: the answer then comes while it is dialed, and cannot be the callee's
     /// refusal in the shape of a 429.
     fn request(&self, order: &Order) -> Result<Request, Unfit> {
-        let ring = ask::ring(order, 1, LONGEST_RING, "LiveKit")?;
+        let ring = RING.seconds(order, "LiveKit")?;
         let variables = order
             .texts()
             .map(|(name, text)| (name.to_owned(), text))

@@ -8,7 +8,7 @@ use ringdown_vault::Secret;
 use serde_json::{Value, json};
 use url::Url;
 
-use crate::ask::{self, at, set};
+use crate::ask::{self, Ring, at, set};
 use crate::echo;
 use crate::listed::{Listed, list, pick};
 use crate::signed::{field, fits, form, query, unreadable};
@@ -46,6 +46,9 @@ const ROWS: &[Row] = &[
     // CPS limit reached.
     passing(429, "it is asked again more slowly"),
 ];
+
+/// In seconds: the helper libraries ask for 120 where nothing is said.
+const RING: Ring = Ring::between(1, 120);
 
 const SIGNATURE: &str = "X-Plivo-Signature-V3";
 const NONCE: &str = "X-Plivo-Signature-V3-Nonce";
@@ -112,6 +115,7 @@ impl Provider for Plivo {
             queues: true,
             repeatable_for: None,
             looks_up: true,
+            least_ring: RING.least(),
         }
     }
 
@@ -131,7 +135,7 @@ impl Provider for Plivo {
             "to": digits(&order.to),
             "answer_url": ask::with_variables(&self.answer_url, order).as_str(),
             "answer_method": "POST",
-            "ring_timeout": ask::ring(order, 1, 120, "Plivo")?,
+            "ring_timeout": RING.seconds(order, "Plivo")?,
         });
         if let Some(url) = order.callback_with_run() {
             for name in ["ring", "hangup"] {

@@ -106,6 +106,7 @@ impl Provider for Retell {
             queues: false,
             repeatable_for: Some(Duration::from_secs(3600)),
             looks_up: true,
+            least_ring: Duration::ZERO,
         }
     }
 

@@ -1,7 +1,6 @@
-use std::time::Duration;
-
 use url::Url;
 
+use crate::ask::Ring;
 use crate::laml::{Dialect, Instructions, Laml, Speaks};
 use crate::table::{Row, Table, never, never_by, passing_by};
 use crate::{InvalidSettings, Settings, ask};
@@ -43,7 +42,7 @@ static DIALECT: Dialect = Dialect {
     },
     path: &["api", "laml", "2010-04-01", "Accounts"],
     suffix: "",
-    overtime: Duration::ZERO,
+    ring: Ring::between(1, 600),
     signature: "X-SignalWire-Signature",
 };
 

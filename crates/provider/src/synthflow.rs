@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use ringdown_domain::dial::{Ending, Outcome};
 use ringdown_domain::{E164, Timestamp};
 use ringdown_egress::{Method, Request, Response, StatusCode};
@@ -103,6 +105,7 @@ impl Provider for Synthflow {
             queues: true,
             repeatable_for: None,
             looks_up: true,
+            least_ring: Duration::ZERO,
         }
     }
 

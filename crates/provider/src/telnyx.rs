@@ -10,7 +10,7 @@ use ringdown_vault::Secret;
 use serde_json::{Value, json};
 use url::Url;
 
-use crate::ask::{self, at, bearer, object, set};
+use crate::ask::{self, Ring, at, bearer, object, set};
 use crate::echo;
 use crate::ending::{by_sip, sip_code};
 use crate::listed::{Listed, list, pick};
@@ -71,6 +71,9 @@ const ROWS: &[Row] = &[
         "check connection_id, the outbound voice profile and the numbers",
     ),
 ];
+
+/// Telnyx, Dial, `timeout_secs`.
+const RING: Ring = Ring::between(5, 600);
 
 /// An account at Telnyx (Call Control, Dial).
 #[derive(Clone, Debug)]
@@ -150,6 +153,7 @@ impl Provider for Telnyx {
             queues: false,
             repeatable_for: Some(Duration::from_secs(30)),
             looks_up: true,
+            least_ring: RING.least(),
         }
     }
 
@@ -165,7 +169,7 @@ impl Provider for Telnyx {
             "connection_id": self.connection_id,
             "to": order.to.as_str(),
             "from": from.as_str(),
-            "timeout_secs": ask::ring(order, 5, 600, "Telnyx")?,
+            "timeout_secs": RING.seconds(order, "Telnyx")?,
             // It would try other routes after the timeout.
             "retry_on_timeout": false,
             "command_id": order.attempt_id,

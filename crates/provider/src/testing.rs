@@ -43,7 +43,7 @@ pub(crate) fn order() -> Order {
         from: Some("+14155550100".parse().unwrap()),
         to: "+14155550123".parse().unwrap(),
         ring: Duration::from_millis(40_900),
-        closes_at: ASKED_AT.plus(Duration::from_secs(60)),
+        closes_at: ASKED_AT.plus(Duration::from_millis(40_900)),
         variables,
         sip_headers: vec![("X-Trace".to_owned(), "t1".to_owned())],
         callback: Some("https://ringdown.example/callbacks/1".parse().unwrap()),

@@ -1,5 +1,4 @@
-use std::time::Duration;
-
+use crate::ask::Ring;
 use crate::laml::{Dialect, Instructions, Laml, Speaks};
 use crate::table::{Row, Table, never, never_by, passing_by};
 use crate::{InvalidSettings, Settings, ask};
@@ -73,7 +72,7 @@ static DIALECT: Dialect = Dialect {
     path: &["2010-04-01", "Accounts"],
     suffix: ".json",
     // Some call flows ring five seconds longer than Timeout.
-    overtime: Duration::from_secs(5),
+    ring: Ring::between(1, 600).overtime(5),
     signature: "X-Twilio-Signature",
 };
 

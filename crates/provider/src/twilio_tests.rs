@@ -3,6 +3,8 @@
     reason = "tables of values read better"
 )]
 
+use std::time::Duration;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use proptest::prelude::*;

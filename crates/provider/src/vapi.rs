@@ -1,5 +1,7 @@
 mod proof;
 
+use std::time::Duration;
+
 use ringdown_domain::dial::{Ending, Outcome};
 use ringdown_domain::{E164, Timestamp};
 use ringdown_egress::{Method, Request, Response};
@@ -128,6 +130,7 @@ impl Provider for Vapi {
             queues: true,
             repeatable_for: None,
             looks_up: true,
+            least_ring: Duration::ZERO,
         }
     }
 
