@@ -95,7 +95,7 @@ impl Kind {
             Self::Synthflow => &["synthflow_api_key"],
             Self::Telnyx => &["telnyx_api_key"],
             Self::TriggerUrl => &["trigger_secret"],
-            Self::Twilio => &["twilio_auth_token"],
+            Self::Twilio => &["twilio_auth_token", "twilio_shared_key"],
             Self::Vapi => &["vapi_api_key", "vapi_webhook_secret"],
             Self::Vonage => &["vonage_private_key", "vonage_signature_secret"],
         }
@@ -176,6 +176,7 @@ mod tests {
             "retell_webhook_key",
             "signalwire_signing_key",
             "trigger_secret",
+            "twilio_shared_key",
             "vapi_webhook_secret",
             "vonage_signature_secret",
         ];

@@ -2,7 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use ring::hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY;
+use ring::hmac::{Algorithm, HMAC_SHA1_FOR_LEGACY_USE_ONLY, HMAC_SHA256};
 use ringdown_domain::dial::{Ending, Outcome};
 use ringdown_domain::{E164, Timestamp};
 use ringdown_egress::{Method, Request, Response};
@@ -32,6 +32,8 @@ pub(crate) struct Dialect {
     /// `Timeout`.
     pub(crate) ring: Ring,
     pub(crate) signature: &'static str,
+    /// The header of what is signed with a key of its own and not the account's, which says how.
+    pub(crate) signature_settings: Option<&'static str>,
 }
 
 /// What a call does once it is answered.
@@ -54,6 +56,8 @@ pub(crate) struct Laml {
     pub(crate) token: Secret,
     /// What callbacks are signed with.
     pub(crate) signing_key: Option<Secret>,
+    /// What those are signed with that have [`Dialect::signature_settings`].
+    pub(crate) shared_key: Option<Secret>,
     pub(crate) from: Option<E164>,
     pub(crate) instructions: Instructions,
 }
@@ -215,7 +219,13 @@ impl Laml {
     /// The code is over the address and the form's fields, sorted by name, names and values one after the other
     /// (Twilio, Validating requests). The address is signed with its port or without.
     fn callback(&self, callback: &Callback<'_>) -> Result<Vec<News>, Rejected> {
-        let key = self.signing_key.as_ref().ok_or(Rejected::NotExpected)?;
+        let settings = self.dialect.signature_settings;
+        let settings = settings.and_then(|name| callback.header(name));
+        let (key, algorithm) = match settings.filter(|settings| !settings.is_empty()) {
+            None => (&self.signing_key, HMAC_SHA1_FOR_LEGACY_USE_ONLY),
+            Some(settings) => (&self.shared_key, named(settings)?),
+        };
+        let key = key.as_ref().ok_or(Rejected::NotExpected)?;
         let name = self.dialect.signature;
         let tag = callback.header(name).ok_or(Rejected::Unsigned(name))?;
         let tag = STANDARD.decode(tag).map_err(|_| Rejected::Forged)?;
@@ -234,7 +244,6 @@ impl Laml {
             .iter()
             .any(|url| {
                 let message = format!("{url}{signed}");
-                let algorithm = HMAC_SHA1_FOR_LEGACY_USE_ONLY;
                 fits(algorithm, key, message.as_bytes(), &tag)
             });
         if !genuine {
@@ -259,6 +268,22 @@ impl Laml {
             attempt_id,
             progress,
         }])
+    }
+}
+
+/// The algorithm that a signature's settings name (Twilio's helper libraries): `key=ID,algorithm=HMAC_SHA256`.
+fn named(settings: &str) -> Result<Algorithm, Rejected> {
+    let fields = settings
+        .split(',')
+        .filter_map(|field| field.split_once('='));
+    let mut algorithms = fields
+        .filter(|(name, _)| name.trim() == "algorithm")
+        .map(|(_, algorithm)| algorithm.trim().to_ascii_uppercase())
+        .filter(|algorithm| !algorithm.is_empty());
+    match algorithms.next().as_deref() {
+        Some("HMAC_SHA256") => Ok(HMAC_SHA256),
+        None | Some("HMAC_SHA1") => Ok(HMAC_SHA1_FOR_LEGACY_USE_ONLY),
+        Some(_) => Err(Rejected::Forged),
     }
 }
 

@@ -44,6 +44,7 @@ static DIALECT: Dialect = Dialect {
     suffix: "",
     ring: Ring::between(1, 600),
     signature: "X-SignalWire-Signature",
+    signature_settings: None,
 };
 
 /// A project at SignalWire.
@@ -77,6 +78,7 @@ impl SignalWire {
             account: ask::id_setting(&mut settings, "project_id")?,
             token: settings.credential("signalwire_api_token")?,
             signing_key: settings.secret("signalwire_signing_key"),
+            shared_key: None,
             from: settings.number("from_number")?,
             instructions: Instructions::Url(url),
         };

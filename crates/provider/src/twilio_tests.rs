@@ -426,6 +426,36 @@ fn news_of_others_is_refused() {
 }
 
 #[test]
+fn a_shared_key_signs_what_says_so() {
+    let shared = "shared-key-of-tests";
+    let secrets = [("twilio_auth_token", SECRET), ("twilio_shared_key", shared)];
+    let both = Twilio::new(settings_with(fields(), &secrets)).unwrap();
+    let mut sent = sent(RINGING);
+    let by_token = sent.headers.clone();
+    sent.headers = vec![
+        ("X-Twilio-Signature", {
+            let key = hmac::Key::new(hmac::HMAC_SHA256, shared.as_bytes());
+            let mut sorted = RINGING.to_vec();
+            sorted.sort_unstable();
+            let sorted: String = sorted.iter().map(|(k, v)| format!("{k}{v}")).collect();
+            let message = format!("{}{sorted}", sent.url);
+            STANDARD.encode(hmac::sign(&key, message.as_bytes()))
+        }),
+        (
+            "X-Twilio-Webhooks-Signature-Settings",
+            "key=webhooks_sharedkey_1,algorithm=HMAC_SHA256".to_owned(),
+        ),
+    ];
+    assert_eq!(sent.arrives(&both), Ok(news("CA1", Progress::Ringing)));
+    // Not by the token, and not without the key.
+    assert_eq!(sent.arrives(&twilio()), Err(Rejected::NotExpected));
+    sent.headers[0] = by_token[0].clone();
+    assert_eq!(sent.arrives(&both), Err(Rejected::Forged));
+    sent.headers.pop();
+    assert_eq!(sent.arrives(&both), Ok(news("CA1", Progress::Ringing)));
+}
+
+#[test]
 fn signed_rubbish_is_unreadable() {
     for fields in [
         &[][..],
