@@ -397,7 +397,7 @@ impl Carrier for Hosted {
         request.timeout = LOOK;
         request.max_response_bytes = LARGEST_ANSWER;
         match self.client.send(request).await {
-            Ok(answer) => self.provider.progress(&answer),
+            Ok(answer) => self.provider.progress(provider_id, &answer),
             Err(error) => {
                 debug!(provider_id, %error, "cannot ask how a call stands");
                 None

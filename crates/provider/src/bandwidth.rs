@@ -206,7 +206,7 @@ impl Provider for Bandwidth {
     }
 
     /// Bandwidth, Voice API, Get call state.
-    fn progress(&self, answer: &Response) -> Option<Progress> {
+    fn progress(&self, _provider_id: &str, answer: &Response) -> Option<Progress> {
         let call = &wire::shown(answer)?;
         match call["state"].as_str()? {
             "queued" => Some(Progress::Queued),

@@ -130,7 +130,8 @@ impl Provider for Bland {
         format!("bland {script}")
     }
 
-    /// Ten calls at once on the smallest plan. A pace is not documented; calls are queued (Bland, Send call).
+    /// Ten calls at once on the smallest plan. Calls per second are not documented: one is a cautious choice of ours. Calls
+    /// above that are queued (Bland, Send call).
     fn habits(&self) -> Habits {
         Habits {
             calls_per_second: 1.0,
@@ -229,7 +230,7 @@ impl Provider for Bland {
         self.keyed(Request::new(Method::GET, url))
     }
 
-    fn progress(&self, answer: &Response) -> Option<Progress> {
+    fn progress(&self, _provider_id: &str, answer: &Response) -> Option<Progress> {
         progress(&wire::shown(answer)?)
     }
 

@@ -143,7 +143,7 @@ impl<T: Speaks> Provider for T {
         Some(laml.signed(Request::new(Method::GET, url)))
     }
 
-    fn progress(&self, answer: &Response) -> Option<Progress> {
+    fn progress(&self, _provider_id: &str, answer: &Response) -> Option<Progress> {
         let call = shown(answer)?;
         let code = code(call.get("sip_result_code"));
         progress(call.get("status")?.as_str()?, sip_code(&code))

@@ -148,13 +148,14 @@ pub trait Provider: Send + Sync + std::fmt::Debug + 'static {
         None
     }
 
-    /// What the answer to [`Self::status`] says; `None` if nothing can be told from it.
-    fn progress(&self, answer: &Response) -> Option<Progress> {
-        let _ = answer;
+    /// What the answer to [`Self::status`] says of the call of that name; `None` if nothing can be told from it.
+    fn progress(&self, provider_id: &str, answer: &Response) -> Option<Progress> {
+        let _ = (provider_id, answer);
         None
     }
 
-    /// A request that keeps a call that still waits at the provider from being dialed; `None` where there is none.
+    /// A request that keeps a call that still waits at the provider from being dialed, and hangs one up that was, where
+    /// that can be done; `None` where there is none.
     fn cancel(&self, provider_id: &str) -> Option<Request> {
         let _ = provider_id;
         None

@@ -145,8 +145,8 @@ impl Provider for LiveKit {
         format!("livekit {host}, key {}", fingerprint(&self.key))
     }
 
-    /// LiveKit limits by plan and project and documents no pace, so one each second is a guess on the safe
-    /// side.
+    /// LiveKit documents no calls per second, and none at once that holds for all plans and trunks (Quotas and limits;
+    /// SIP API): one each second is a cautious choice of ours.
     fn habits(&self) -> Habits {
         Habits {
             calls_per_second: 1.0,
@@ -242,7 +242,7 @@ impl Provider for LiveKit {
 
     /// LiveKit, SIP participant attributes, `sip.callStatus`. A callee who is gone is not in the list, so how a
     /// call ended is told by webhooks alone.
-    fn progress(&self, answer: &Response) -> Option<Progress> {
+    fn progress(&self, _provider_id: &str, answer: &Response) -> Option<Progress> {
         if !answer.status.is_success() {
             return None;
         }

@@ -236,10 +236,14 @@ fn a_call_is_polled_and_removed() {
         ("hangup", None),
     ] {
         let body = json!({ "participants": [{ "identity": "a" }, callee(status)] });
-        assert_eq!(account.progress(&answer(200, &body)), expected, "{status}");
-        assert_eq!(account.progress(&answer(500, &body)), None);
+        assert_eq!(
+            account.progress("call-1", &answer(200, &body)),
+            expected,
+            "{status}"
+        );
+        assert_eq!(account.progress("call-1", &answer(500, &body)), None);
     }
-    assert_eq!(account.progress(&answer(200, "{}")), None);
+    assert_eq!(account.progress("call-1", &answer(200, "{}")), None);
 }
 
 fn token(account: &LiveKit, issuer: &str, body: &str, at: Timestamp) -> String {

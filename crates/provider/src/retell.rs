@@ -169,7 +169,7 @@ impl Provider for Retell {
         self.get(Method::GET, ["v2", "get-call", provider_id])
     }
 
-    fn progress(&self, answer: &Response) -> Option<Progress> {
+    fn progress(&self, _provider_id: &str, answer: &Response) -> Option<Progress> {
         if !answer.status.is_success() {
             return None;
         }

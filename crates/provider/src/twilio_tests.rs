@@ -310,11 +310,11 @@ fn a_call_is_followed_and_called_off() {
         ("canceled", Some(ended(Ending::Cancelled, None, "canceled"))),
         ("else", None),
     ] {
-        let progress = twilio.progress(&answer(200, json!({"status": status})));
+        let progress = twilio.progress("call-1", &answer(200, json!({"status": status})));
         assert_eq!(progress, expected, "{status}");
     }
     assert_eq!(
-        twilio.progress(&answer(404, json!({"status": "busy"}))),
+        twilio.progress("call-1", &answer(404, json!({"status": "busy"}))),
         None
     );
     let request = twilio.cancel("CA1").unwrap();

@@ -202,7 +202,7 @@ impl Provider for Vonage {
         self.signed(Request::new(Method::GET, url)).ok()
     }
 
-    fn progress(&self, answer: &Response) -> Option<Progress> {
+    fn progress(&self, _provider_id: &str, answer: &Response) -> Option<Progress> {
         if !answer.status.is_success() {
             return None;
         }

@@ -82,6 +82,8 @@ pub struct FakeCall {
     pub key: Option<String>,
     /// When it was accepted.
     pub(super) created: Timestamp,
+    /// When it ended, if it did.
+    pub(super) ended: Option<Timestamp>,
     pub(super) forgotten: bool,
 }
 
@@ -103,6 +105,7 @@ impl FakeCall {
             callback: placing.callback,
             key: placing.key,
             created: Timestamp::now(),
+            ended: None,
             forgotten: false,
         }
     }
@@ -112,6 +115,7 @@ impl FakeCall {
         if self.ending().is_none() && self.state != state {
             self.state = state;
             self.history.push(state);
+            self.ended = self.ending().map(|_| Timestamp::now());
         }
     }
 
