@@ -236,6 +236,21 @@ impl Hosted {
         ))
     }
 
+    /// Asks for what has to be there before the call is placed. Nothing is dialed by it.
+    async fn prepare(&self, asked: &Asked, within: Duration) -> Result<(), Outcome> {
+        let not_placed = |reason: String, retry| Outcome::NotPlaced { reason, retry };
+        let request = self.provider.prepare(asked);
+        let request = request.map_err(|unfit| not_placed(unfit.to_string(), Retry::Never))?;
+        let Some(mut request) = request else {
+            return Ok(());
+        };
+        request.timeout = within.clamp(QUICKEST, LOOK);
+        let answer = self.client.send(request).await;
+        let answer = answer.map_err(|error| not_placed(error.to_string(), Retry::Later))?;
+        let prepared = self.provider.prepared(&answer);
+        prepared.map_err(|unprepared| not_placed(unprepared.reason, unprepared.retry))
+    }
+
     /// Sends the request, and again where that is safe, until there is an answer.
     async fn place(&self, asked: &Asked, request: Request) -> Outcome {
         let begun = Instant::now();
@@ -375,6 +390,9 @@ impl Carrier for Hosted {
             Ok(request) => request,
             Err(unfit) => return refused(unfit.to_string()),
         };
+        if let Err(outcome) = self.prepare(&asked, order.time_left).await {
+            return Dialed::only(outcome);
+        }
         request.timeout = order.time_left.clamp(QUICKEST, ANSWER);
         let asked_at = system_time();
         // Once it is on its way, giving up would only leave a doubt.

@@ -44,7 +44,7 @@ mod vonage;
 pub mod wire;
 
 use ringdown_domain::Timestamp;
-use ringdown_domain::dial::Outcome;
+use ringdown_domain::dial::{Outcome, Retry};
 use ringdown_egress::{Request, Response};
 
 pub use bandwidth::Bandwidth;
@@ -103,6 +103,15 @@ pub enum Found {
     Unreadable(String),
 }
 
+/// Why a call is not placed although nothing was asked for but [`Provider::prepare`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unprepared {
+    /// What was said, and what to do, for people.
+    pub reason: String,
+    /// Whether to try again. Nothing was dialed.
+    pub retry: Retry,
+}
+
 /// A service that places calls, with one account's settings.
 pub trait Provider: Send + Sync + std::fmt::Debug + 'static {
     /// Its name in settings, such as `twilio`.
@@ -118,6 +127,25 @@ pub trait Provider: Send + Sync + std::fmt::Debug + 'static {
     /// anything is dialed.
     fn caller_id(&self) -> Option<&ringdown_domain::E164> {
         None
+    }
+
+    /// A request that has to be answered well before [`Self::request`] is sent. It dials nothing. `None` where there is
+    /// none.
+    ///
+    /// # Errors
+    /// [`Unfit`] if this order cannot be placed by this account.
+    fn prepare(&self, order: &Order) -> Result<Option<Request>, Unfit> {
+        let _ = order;
+        Ok(None)
+    }
+
+    /// Whether the call can be placed after this answer to [`Self::prepare`].
+    ///
+    /// # Errors
+    /// [`Unprepared`] if it cannot.
+    fn prepared(&self, answer: &Response) -> Result<(), Unprepared> {
+        let _ = answer;
+        Ok(())
     }
 
     /// The request that places the call.

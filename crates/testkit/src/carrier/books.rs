@@ -147,6 +147,8 @@ pub(super) struct Books {
     pub(super) requests: u64,
     pub(super) creates: u64,
     pub(super) cancelled: Vec<String>,
+    /// What was asked for, before calls were.
+    pub(super) prepared: Vec<Value>,
     pub(super) deduplicates: bool,
     /// Where calls report whose request says nothing of it.
     pub(super) callback: Option<String>,
@@ -167,6 +169,7 @@ impl Books {
             requests: 0,
             creates: 0,
             cancelled: Vec::new(),
+            prepared: Vec::new(),
             deduplicates: false,
             callback: None,
             receiver: None,
