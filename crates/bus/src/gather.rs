@@ -4,15 +4,11 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use futures::future::join_all;
 use tokio::sync::oneshot;
 
 use crate::connection::DEADLINE;
-use crate::outgoing::{AT_ONCE, Outgoing, Sent};
+use crate::outgoing::{AT_ONCE, Outgoing, Sent, worth_a_batch};
 use crate::{Bus, Published, Stream};
-
-/// The server makes a store of its own for each batch, which takes it as long as a few messages.
-const WORTH_A_BATCH: usize = 6;
 
 type Waiting = (Outgoing, oneshot::Sender<Sent>);
 
@@ -41,14 +37,20 @@ impl Gather {
         queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The next ones that somebody still waits for; `None` once there are none, and then nobody takes any more.
+    /// The next message, or as many as are sooner stored together; `None` once there are none, and then nobody takes
+    /// any more.
     fn next(&self, stream: Stream) -> Option<Vec<Waiting>> {
         let mut queue = self.queue(stream);
-        let end = queue.waiting.len().min(AT_ONCE);
-        let mut next: Vec<Waiting> = queue.waiting.drain(..end).collect();
-        next.retain(|(_, answer)| !answer.is_closed());
+        // Nobody waits for what was given up.
+        queue.waiting.retain(|(_, answer)| !answer.is_closed());
+        let most = if worth_a_batch(queue.waiting.len()) {
+            AT_ONCE
+        } else {
+            1
+        };
+        let end = queue.waiting.len().min(most);
         queue.flowing = end > 0;
-        queue.flowing.then_some(next)
+        queue.flowing.then(|| queue.waiting.drain(..end).collect())
     }
 }
 
@@ -74,32 +76,38 @@ impl Bus {
     }
 
     async fn flow(self, stream: Stream) {
-        while let Some(batch) = self.gather.next(stream) {
-            let (messages, answers): (Vec<Outgoing>, Vec<_>) = batch.into_iter().unzip();
-            for (answer, sent) in answers.into_iter().zip(self.send_all(messages).await) {
-                // Who does not wait any more has given up.
-                let _ = answer.send(sent);
+        while let Some(mut waiting) = self.gather.next(stream) {
+            if waiting.len() > 1 {
+                waiting = self.together(waiting).await;
+            }
+            // One after the other: on a disk that has to be asked after each, the server is several times slower with
+            // some at once.
+            for (message, answer) in waiting {
+                if !answer.is_closed() {
+                    // Who does not wait any more has given up.
+                    let _ = answer.send(self.send(message).await);
+                }
             }
         }
     }
 
-    async fn send_all(&self, messages: Vec<Outgoing>) -> Vec<Sent> {
-        if messages.len() >= WORTH_A_BATCH {
-            match self.atomically(&messages).await {
-                Ok(Some(last)) => {
-                    let first = last.saturating_add(1).saturating_sub(messages.len() as u64);
-                    let stored = |sequence| {
-                        Ok(Ok(Published {
-                            sequence,
-                            duplicate: false,
-                        }))
-                    };
-                    return (first..=last).map(stored).collect();
-                }
-                Ok(None) => {}
-                Err(_) => return messages.iter().map(|m| Err(m.unanswered())).collect(),
-            }
+    /// Sends messages as a batch. Returns those that have to be sent one by one: all of them, or none.
+    async fn together(&self, waiting: Vec<Waiting>) -> Vec<Waiting> {
+        let messages: Vec<Outgoing> = waiting.iter().map(|(message, _)| message.clone()).collect();
+        let last = match self.atomically(&messages).await {
+            Ok(Some(last)) => Some(last),
+            Ok(None) => return waiting,
+            Err(_) => None,
+        };
+        let count = u64::try_from(messages.len()).unwrap_or(u64::MAX);
+        let first = last.map(|last| last.saturating_add(1).saturating_sub(count));
+        for (number, (message, answer)) in (0..).zip(waiting) {
+            let stored = first.map(|first| Published {
+                sequence: first.saturating_add(number),
+                duplicate: false,
+            });
+            let _ = answer.send(stored.map(Ok).ok_or_else(|| message.unanswered()));
         }
-        join_all(messages.into_iter().map(|message| self.send(message))).await
+        Vec::new()
     }
 }

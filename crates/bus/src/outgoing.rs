@@ -18,6 +18,19 @@ use crate::{Bus, Error, Published, Stream, subject, trace};
 /// Messages that the server takes in one atomic batch, at most.
 pub(crate) const AT_ONCE: usize = 500;
 
+/// The server keeps each batch in files of its own until it is complete. On a disk that has to be asked after every
+/// write, they take it as long as this many messages.
+const WORTH_A_BATCH: usize = 50;
+
+/// Whether so many messages are stored sooner together than one after the other.
+pub(crate) fn worth_a_batch(messages: usize) -> bool {
+    messages
+        >= std::env::var("WB")
+            .ok()
+            .and_then(|v| v.parse().ok())
+            .unwrap_or(WORTH_A_BATCH)
+}
+
 /// A message with its headers.
 #[derive(Clone, Debug)]
 pub(crate) struct Outgoing {

@@ -1,6 +1,6 @@
 use ringdown_proto::v1::Envelope;
 
-use crate::outgoing::{AT_ONCE, Outgoing, Unless};
+use crate::outgoing::{AT_ONCE, Outgoing, Unless, worth_a_batch};
 use crate::{Bus, Error};
 
 /// A fact and the id under which the server knows it for two minutes.
@@ -13,9 +13,9 @@ pub struct Message {
 }
 
 impl Bus {
-    /// Publishes facts of one stream and waits until all are stored, in this order. They are one atomic batch of the
-    /// server (NATS ADR-50), which is sure of all of them as fast as of one. A batch that it does not take,
-    /// because it has some of the facts already, is published one by one.
+    /// Publishes facts of one stream and waits until all are stored, in this order. Many are one atomic batch of the
+    /// server (NATS ADR-50), which is sure of all of them much sooner than one after the other. A batch that it does
+    /// not take, because it has some of the facts already, is published one by one.
     ///
     /// # Errors
     /// [`Error::Publish`] if they were not acknowledged in time; publishing all of them again is safe.
@@ -25,7 +25,7 @@ impl Bus {
                 .iter()
                 .map(|fact| Outgoing::new(&fact.envelope, Unless::Known(&fact.id)))
                 .collect::<Result<Vec<_>, _>>()?;
-            if messages.len() > 1 && self.atomically(&messages).await?.is_some() {
+            if worth_a_batch(messages.len()) && self.atomically(&messages).await?.is_some() {
                 continue;
             }
             for fact in facts {

@@ -1,4 +1,3 @@
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,13 +11,13 @@ use ringdown_provider::{
     Callback, Found, Habits, Kind, News, Order as Asked, Progress, Provider, Rejected, Settings,
     system_time,
 };
-use ringdown_vault::{Keyring, Secret};
+use ringdown_vault::Keyring;
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 use url::Url;
 
-use crate::{Carrier, Dialed, Order};
+use crate::{Carrier, Dialed, InvalidAccount, Making, Order};
 
 /// Longest and shortest wait for the answer to a request that places a call; between them, as long as the window is
 /// open.
@@ -47,86 +46,8 @@ pub struct Limits {
     pub calls_per_second: f64,
     /// Calls that may be up at once; `None`: as many as there are.
     pub concurrent_calls: Option<u32>,
-}
-
-/// What an account is made of.
-pub struct Making {
-    /// The provider's name, such as `twilio`.
-    pub provider: String,
-    /// Its open settings.
-    pub settings: Map<String, Value>,
-    /// Its secrets by name.
-    pub secrets: BTreeMap<String, Secret>,
-    /// Whether settings and secrets that this provider does not have are left out instead of refused: an agent's
-    /// fields serve other purposes too.
-    pub lenient: bool,
-    /// Instead of the provider's documented pace.
-    pub calls_per_second: Option<f64>,
-    /// Instead of the provider's documented limit.
-    pub concurrent_calls: Option<u32>,
-    /// Where the provider may report to.
-    pub callback: Option<Url>,
-}
-
-impl Making {
-    /// What a platform says of an account, with its secrets opened.
-    fn told(account: AccountReply, keys: &Keyring) -> Result<Self, InvalidAccount> {
-        if !account.problem.is_empty() {
-            return Err(InvalidAccount::Missing(account.problem));
-        }
-        let object = |json: &str| serde_json::from_str::<Map<String, Value>>(json);
-        let settings = object(&account.settings_json)
-            .map_err(|_| InvalidAccount::Missing("its settings are no object".to_owned()))?;
-        let mut making = Self {
-            provider: account.provider,
-            settings,
-            secrets: BTreeMap::new(),
-            lenient: account.lenient,
-            calls_per_second: (account.calls_per_second > 0.0).then_some(account.calls_per_second),
-            concurrent_calls: (account.concurrent_calls > 0).then_some(account.concurrent_calls),
-            callback: account.callback_url.parse().ok(),
-        };
-        for secret in account.secrets {
-            let unusable = |why: String| InvalidAccount::Secret(secret.name.clone(), why);
-            let opened = keys
-                .open_stored(account.organisation_id, &secret.name, &secret.sealed)
-                .map_err(|error| unusable(error.to_string()))?;
-            if secret.settings {
-                let settings =
-                    object(opened.expose()).map_err(|_| unusable("it is no object".to_owned()))?;
-                making.settings.extend(settings);
-            } else {
-                making.secrets.insert(secret.credential, opened);
-            }
-        }
-        if making.lenient {
-            // A secret among an agent's settings is one of the provider's like any other.
-            for (name, value) in &making.settings {
-                if let Some(text) = value.as_str() {
-                    let secret = || Secret::new(text);
-                    making.secrets.entry(name.clone()).or_insert_with(secret);
-                }
-            }
-        }
-        Ok(making)
-    }
-}
-
-/// Why there is no such account.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum InvalidAccount {
-    /// No such provider.
-    #[error("{0:?} is no provider that calls can be placed with; there are: {1}")]
-    Provider(String, String),
-    /// A platform knows none, and says what to do.
-    #[error("{0}")]
-    Missing(String),
-    /// A secret cannot be opened, and why.
-    #[error("{0} cannot be opened: {1}; give every dialer and platform the same secrets keys")]
-    Secret(String, String),
-    /// A setting is wrong.
-    #[error("the settings for {0} do not fit: {1}")]
-    Settings(&'static str, ringdown_provider::InvalidSettings),
+    /// The least time that the provider can be told to let a call ring: with less left of a window it cannot be asked.
+    pub least_ring: Duration,
 }
 
 /// A service that places calls, reached over HTTP.
@@ -156,12 +77,14 @@ impl Hosted {
         let Habits {
             calls_per_second,
             concurrent_calls,
+            least_ring,
             ..
         } = provider.habits();
         let limits = Limits {
             account: provider.account(),
             calls_per_second: making.calls_per_second.unwrap_or(calls_per_second),
             concurrent_calls: making.concurrent_calls.or(concurrent_calls),
+            least_ring,
         };
         Ok(Self {
             provider,
@@ -230,6 +153,21 @@ impl Hosted {
             self.provider.name(),
             known.join(" or ")
         ))
+    }
+
+    /// Asks for what has to be there before the call is placed. Nothing is dialed by it.
+    async fn prepare(&self, asked: &Asked, within: Duration) -> Result<(), Outcome> {
+        let not_placed = |reason: String, retry| Outcome::NotPlaced { reason, retry };
+        let request = self.provider.prepare(asked);
+        let request = request.map_err(|unfit| not_placed(unfit.to_string(), Retry::Never))?;
+        let Some(mut request) = request else {
+            return Ok(());
+        };
+        request.timeout = within.clamp(QUICKEST, LOOK);
+        let answer = self.client.send(request).await;
+        let answer = answer.map_err(|error| not_placed(error.to_string(), Retry::Later))?;
+        let prepared = self.provider.prepared(&answer);
+        prepared.map_err(|unprepared| not_placed(unprepared.reason, unprepared.retry))
     }
 
     /// Sends the request, and again where that is safe, until there is an answer. `begun` is when the first one was
@@ -419,6 +357,9 @@ impl Carrier for Hosted {
             Ok(request) => request,
             Err(unfit) => return refused(unfit.to_string()),
         };
+        if let Err(outcome) = self.prepare(&asked, order.time_left).await {
+            return Dialed::only(outcome);
+        }
         request.timeout = order.time_left.clamp(QUICKEST, ANSWER);
         // Once it is on its way, giving up would only leave a doubt.
         let outcome = self.settled(&asked, request, system_time(), None, stop);
@@ -456,7 +397,7 @@ impl Carrier for Hosted {
         request.timeout = LOOK;
         request.max_response_bytes = LARGEST_ANSWER;
         match self.client.send(request).await {
-            Ok(answer) => self.provider.progress(&answer),
+            Ok(answer) => self.provider.progress(provider_id, &answer),
             Err(error) => {
                 debug!(provider_id, %error, "cannot ask how a call stands");
                 None

@@ -9,6 +9,7 @@
 pub mod account;
 mod exec;
 mod hosted;
+mod making;
 mod route;
 mod sip;
 mod talk;
@@ -22,7 +23,8 @@ use ringdown_domain::{E164, RunId, Team, Timestamp};
 use tokio_util::sync::CancellationToken;
 
 pub use exec::Exec;
-pub use hosted::{Hosted, InvalidAccount, Limits, Making, followed};
+pub use hosted::{Hosted, Limits, followed};
+pub use making::{InvalidAccount, Making};
 pub use ringdown_provider::{Callback, News, Progress, Rejected};
 pub use route::{InvalidRoute, RouteSpec, Routes, variable_of};
 pub use sip::{Placed, SipTrunk, facing, place};

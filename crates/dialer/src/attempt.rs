@@ -7,8 +7,7 @@ use ringdown_carrier::{Carrier, Routes};
 use ringdown_domain::dial::Stage;
 use ringdown_domain::leads_to_account;
 use ringdown_proto::v1::Envelope;
-use ringdown_proto::v1::dial_fact::{Claimed, Intended, NotPlaced, Step};
-use ringdown_proto::v1::envelope::Fact;
+use ringdown_proto::v1::dial_fact::{Intended, NotPlaced, Step};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
@@ -54,8 +53,8 @@ pub(crate) enum Finished {
     TakenOver,
 }
 
-/// Claims the run and dials it. Every path that has claimed reports an outcome, or leaves that to whoever has taken
-/// the run over. `delivered` counts how often the transition came, from 1.
+/// Dials the run, unless another attempt has. Every path that has its intention reports an outcome; who finds somebody
+/// else's leaves that to them. `delivered` counts how often the transition came, from 1.
 pub(crate) async fn run(
     context: &Context,
     job: &Job,
@@ -85,40 +84,50 @@ pub(crate) async fn run(
             return Finished::Again;
         }
     };
-    let claimed = Step::Claimed(Claimed {
-        worker: context.bus.producer().to_owned(),
-    });
-    let claim = job.fact(&context.bus, claimed);
-    match establish(context, job, &claim, stop).await {
-        Ok(Claim::Won) => {}
-        Ok(Claim::Lost(owner)) => {
-            return lost(context, job, &owner, delivered > 1, way, stop).await;
-        }
+    match try_it(context, job, &way, delivered > 1, stop).await {
+        Ok(finished) => finished,
         Err(error) => {
-            warn!(run = %job.run, %error, "cannot claim a run, will try again");
-            return Finished::Again;
-        }
-    }
-    let reason = match way {
-        Ok(carrier) => match dial(context, job, carrier, stop).await {
-            Dialing::Over(step, rest) => return conclude(context, job, step, rest).await,
-            // Whoever wrote it took this dialer for gone.
-            Dialing::Theirs(_) => return Finished::TakenOver,
-            Dialing::NotBegun(reason) => reason,
-        },
-        Err(reason) => reason,
-    };
-    match fence(context, job).await {
-        Ok(Claim::Won) => {
-            let refused = Step::NotPlaced(NotPlaced { reason });
-            conclude(context, job, refused, Rest::Nothing).await
-        }
-        Ok(Claim::Lost(_)) => Finished::TakenOver,
-        Err(error) => {
-            warn!(run = %job.run, %error, reason, "cannot give a run up, will try again");
+            warn!(run = %job.run, %error, "cannot establish how a run stands, will try again");
             Finished::Again
         }
     }
+}
+
+/// `again`: the transition has come before, so that whoever had it is gone.
+async fn try_it(
+    context: &Context,
+    job: &Job,
+    way: &Result<Arc<dyn Carrier>, String>,
+    again: bool,
+    stop: &CancellationToken,
+) -> Result<Finished, Error> {
+    if again && let Some(finished) = heir::already(context, job, way).await? {
+        return Ok(finished);
+    }
+    let dialed = match way {
+        Ok(carrier) => dial(context, job, Arc::clone(carrier), stop).await,
+        Err(reason) => Dialing::NotBegun(reason.clone()),
+    };
+    let theirs = match dialed {
+        Dialing::Over(step, rest) => return Ok(conclude(context, job, step, rest).await),
+        Dialing::Theirs(theirs) => theirs,
+        Dialing::NotBegun(reason) => match fence(context, job).await? {
+            Claim::Won => {
+                let refused = Step::NotPlaced(NotPlaced { reason });
+                return Ok(conclude(context, job, refused, Rest::Nothing).await);
+            }
+            Claim::Lost(theirs) => theirs,
+        },
+    };
+    if !job.is_of(&theirs) {
+        // The run was announced more than once. The other transition brings whoever answers for it.
+        return Ok(Finished::Done);
+    }
+    if !again {
+        // Whoever wrote it took this dialer for gone.
+        return Ok(Finished::TakenOver);
+    }
+    heir::answer_for(context, job, way, &theirs, stop).await
 }
 
 /// Writes an intention that keeps everybody from dialing the run, unless somebody has written another one.
@@ -188,7 +197,7 @@ async fn way(context: &Context, job: &Job) -> Way {
     }
 }
 
-/// Claims, and goes on asking while a dial would still be worth it: a bus that is away for a moment
+/// Writes what only one may write, and goes on asking while a dial would still be worth it: a bus that is away for a moment
 /// is no reason to give a run up. The same fact is asked for each time, so a claim whose
 /// confirmation was lost is recognised.
 pub(crate) async fn establish(
@@ -203,7 +212,7 @@ pub(crate) async fn establish(
             Ok(claim) => return Ok(claim),
             Err(error) => error,
         };
-        if stop.is_cancelled() || window_too_short(context, job).is_some() {
+        if stop.is_cancelled() || window_too_short(job, context.min_ring).is_some() {
             return Err(error);
         }
         debug!(run = %job.run, %error, "asking for a claim again");
@@ -218,43 +227,17 @@ async fn leave_to_others(context: &Context, job: &Job, delivered: u64) -> Option
     if now() >= job.closes_at {
         return Some(Finished::Done);
     }
-    let claim = subject::dial(&job.team, job.run, Stage::Claimed);
-    match context.bus.last(&claim).await {
-        // Whether that dialer is well is for those to judge who could have dialed.
-        Ok(Some(_)) => Some(Finished::Again),
-        Ok(None) if delivered >= ROUTE_PATIENCE => None,
-        Ok(None) => Some(Finished::Again),
-        Err(error) => {
-            debug!(run = %job.run, %error, "cannot see whether a run is claimed");
-            Some(Finished::Again)
+    for stage in [Stage::Claimed, Stage::Intended] {
+        let theirs = subject::dial(&job.team, job.run, stage);
+        match context.bus.last(&theirs).await {
+            // Whether that dialer is well is for those to judge who could have dialed.
+            Ok(Some(_)) => return Some(Finished::Again),
+            Ok(None) => {}
+            Err(error) => {
+                debug!(run = %job.run, %error, "cannot see whether somebody has a run");
+                return Some(Finished::Again);
+            }
         }
     }
-}
-
-/// Another claim came first. Who made it decides what is left to do.
-async fn lost(
-    context: &Context,
-    job: &Job,
-    owner: &Envelope,
-    again: bool,
-    way: Result<Arc<dyn Carrier>, String>,
-    stop: &CancellationToken,
-) -> Finished {
-    let ours = matches!(&owner.fact, Some(Fact::Dial(claim)) if claim.attempt_id == job.attempt_id);
-    if !ours {
-        // The run was announced more than once. The transition it was claimed for brings whoever
-        // has to close its books.
-        return Finished::Done;
-    }
-    if !again {
-        // The bus has lost count of its deliveries, so the claimant may well be alive.
-        return Finished::Again;
-    }
-    match heir::inherit(context, job, way, stop).await {
-        Ok(finished) => finished,
-        Err(error) => {
-            warn!(run = %job.run, %error, "cannot settle a claimed run, will try again");
-            Finished::Again
-        }
-    }
+    (delivered < ROUTE_PATIENCE).then_some(Finished::Again)
 }

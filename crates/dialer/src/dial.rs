@@ -1,4 +1,4 @@
-//! One dial of a run that is claimed: its turn, its intention, and the carrier.
+//! One dial: its turn, its intention, and the carrier.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -6,18 +6,21 @@ use std::time::{Duration, Instant};
 use futures::future::BoxFuture;
 use ringdown_bus::{Claim, now, subject};
 use ringdown_carrier::{Carrier, Order};
+use ringdown_domain::E164;
 use ringdown_domain::dial::{Outcome, Retry};
 use ringdown_domain::run::Status;
-use ringdown_domain::{E164, Timestamp};
 use ringdown_proto::v1::Envelope;
-use ringdown_proto::v1::dial_fact::{Ambiguous, Intended, NotPlaced, Placed, Step};
+use ringdown_proto::v1::dial_fact::{Ambiguous, Claimed, Intended, NotPlaced, Placed, Step};
 use tokio_util::sync::CancellationToken;
-use tracing::info;
+use tracing::{debug, info};
 
 use crate::attempt::{Context, establish};
 use crate::facts::Job;
 use crate::follow::Follow;
 use crate::lane::{Lane, Up};
+
+/// An attempt that has had no turn after this long says that it waits.
+const PROMPT: Duration = Duration::from_millis(50);
 
 /// First and longest wait before a dial that was provably not placed is tried again.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
@@ -54,7 +57,7 @@ impl Rest {
 pub(crate) enum Dialing {
     /// It was given up before its intention was written, and why.
     NotBegun(String),
-    /// Somebody else's intention was there already.
+    /// Somebody else's intention or claim was there already.
     Theirs(Box<Envelope>),
     /// It has an outcome, to be reported.
     Over(Step, Rest),
@@ -71,8 +74,25 @@ pub(crate) async fn dial(
         Ok(order) => order,
         Err(reason) => return Dialing::NotBegun(reason),
     };
-    let lane = carrier.limits().map(|limits| context.lanes.of(limits));
-    let up = match turn(context, job, lane.as_deref(), stop).await {
+    let limits = carrier.limits();
+    let lane = limits.map(|limits| context.lanes.of(limits));
+    let least = limits.map_or(context.min_ring, |limits| {
+        context.min_ring.max(limits.least_ring)
+    });
+    let mut turn = std::pin::pin!(turn(context, job, lane.as_deref(), least, stop));
+    let mut claim = std::pin::pin!(claim(context, job));
+    let mut claimed = false;
+    let up = loop {
+        tokio::select! {
+            biased;
+            up = &mut turn => break up,
+            theirs = &mut claim, if !claimed => match theirs {
+                Some(theirs) => return Dialing::Theirs(theirs),
+                None => claimed = true,
+            },
+        }
+    };
+    let up = match up {
         Ok(up) => up,
         Err(reason) => return Dialing::NotBegun(reason),
     };
@@ -86,7 +106,7 @@ pub(crate) async fn dial(
         }
     }
     // Storing the intention may have taken a while.
-    if let Some(reason) = window_too_short(context, job) {
+    if let Some(reason) = window_too_short(job, least) {
         let refused = Step::NotPlaced(NotPlaced { reason });
         return Dialing::Over(refused, Rest::Nothing);
     }
@@ -95,7 +115,7 @@ pub(crate) async fn dial(
         .lag
         .observe(now().since(job.opens_at).as_secs_f64());
     order.time_left = now().until(job.closes_at);
-    let (step, talk) = try_carrier(context, job, &carrier, lane.as_deref(), order, stop).await;
+    let (step, talk) = try_carrier(job, &carrier, lane.as_deref(), least, order, stop).await;
     let rest = match (&step, talk) {
         (_, Some(talk)) => Rest::Talk(talk),
         (Step::Placed(placed), None) => Rest::of(placed, &carrier, up),
@@ -124,6 +144,22 @@ pub(crate) fn order(job: &Job) -> Result<Order, String> {
     })
 }
 
+/// Says that this attempt has the run, once it has waited for its turn for a while. Returns the claim of another
+/// attempt, if that came first. It decides nothing: the intention does.
+async fn claim(context: &Context, job: &Job) -> Option<Box<Envelope>> {
+    tokio::time::sleep(PROMPT).await;
+    let worker = context.bus.producer().to_owned();
+    let claim = job.fact(&context.bus, Step::Claimed(Claimed { worker }));
+    match context.bus.claim(&claim).await {
+        Ok(Claim::Lost(theirs)) if !job.is_of(&theirs) => Some(theirs),
+        Ok(_) => None,
+        Err(error) => {
+            debug!(run = %job.run, %error, "cannot say that a run waits for its turn");
+            None
+        }
+    }
+}
+
 /// Waits until the run may be dialed. Returns its room among the calls that are up, if those are counted.
 ///
 /// # Errors
@@ -132,9 +168,10 @@ async fn turn(
     context: &Context,
     job: &Job,
     lane: Option<&Lane>,
+    least: Duration,
     stop: &CancellationToken,
 ) -> Result<Option<Up>, String> {
-    if let Some(reason) = window_too_short(context, job) {
+    if let Some(reason) = window_too_short(job, least) {
         return Err(reason);
     }
     if stop.is_cancelled() {
@@ -149,7 +186,7 @@ async fn turn(
     let Some(lane) = lane else {
         return Ok(None);
     };
-    let latest = latest(context, job);
+    let latest = job.closes_at.minus(least);
     let permitted = async {
         let up = lane.room(latest).await?;
         lane.moment(latest).await?;
@@ -162,15 +199,16 @@ async fn turn(
 }
 
 async fn try_carrier(
-    context: &Context,
     job: &Job,
     carrier: &Arc<dyn Carrier>,
     lane: Option<&Lane>,
+    least: Duration,
     mut order: Order,
     stop: &CancellationToken,
 ) -> (Step, Option<BoxFuture<'static, ()>>) {
     let refused = |reason: String| (Step::NotPlaced(NotPlaced { reason }), None);
-    let latest = latest(context, job);
+    // A call that rings when the window is over is worse than none.
+    let latest = job.closes_at.minus(least);
     let mut wait = FIRST_WAIT;
     loop {
         let begun = Instant::now();
@@ -199,7 +237,7 @@ async fn try_carrier(
             Retry::After(least) => jittered(wait).max(least),
         };
         let left = now().until(job.closes_at);
-        if left < pause + context.min_ring {
+        if left < pause + least {
             return refused(format!("{reason}; no time is left in the dial window"));
         }
         info!(run = %job.run, %reason, ?pause, "not placed, will try again");
@@ -236,14 +274,10 @@ fn jittered(pause: Duration) -> Duration {
     pause.mul_f64(rand::random_range(0.5..=1.0))
 }
 
-/// The last moment at which a dial is worth it: a call that rings when the window is over is worse than none.
-fn latest(context: &Context, job: &Job) -> Timestamp {
-    job.closes_at.minus(context.min_ring)
-}
-
-pub(crate) fn window_too_short(context: &Context, job: &Job) -> Option<String> {
+/// Why a run is not dialed any more, if less than `least` is left of its window.
+pub(crate) fn window_too_short(job: &Job, least: Duration) -> Option<String> {
     let left = now().until(job.closes_at);
-    (left < context.min_ring).then(|| {
+    (left < least).then(|| {
         format!(
             "the dial window closes in {} ms, which is no time to ring",
             left.as_millis()

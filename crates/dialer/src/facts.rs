@@ -46,6 +46,11 @@ impl Job {
         })
     }
 
+    /// Whether a fact belongs to the same attempt.
+    pub(crate) fn is_of(&self, fact: &Envelope) -> bool {
+        matches!(&fact.fact, Some(Fact::Dial(dial)) if dial.attempt_id == self.attempt_id)
+    }
+
     /// Every caller ID that its agent may call from.
     pub(crate) fn caller_ids(&self) -> Vec<E164> {
         let ids = self.transition.caller_ids.iter();

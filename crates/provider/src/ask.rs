@@ -1,5 +1,7 @@
 //! What the requests of several providers have in common.
 
+use std::time::Duration;
+
 use ringdown_domain::E164;
 use ringdown_egress::{Method, Request};
 use serde_json::Value;
@@ -37,17 +39,48 @@ pub(crate) fn caller<'a>(
     })
 }
 
-/// The time to ring, in whole seconds.
-///
-/// # Errors
-/// [`Unfit`] if less is left than the provider lets a call ring at least.
-pub(crate) fn ring(order: &Order, least: u64, longest: u64, provider: &str) -> Result<u64, Unfit> {
-    order.ring_seconds(least, longest).ok_or_else(|| {
-        let left = order.ring.as_secs();
-        Unfit(format!(
-            "{left} s are left to ring, and {provider} lets a call ring {least} s at least"
-        ))
-    })
+/// The times that a provider can be told to let a call ring, in whole seconds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ring {
+    shortest: u64,
+    longest: u64,
+    overtime: u64,
+}
+
+impl Ring {
+    /// From the shortest time that can be asked for to the longest.
+    pub(crate) const fn between(shortest: u64, longest: u64) -> Self {
+        Self {
+            shortest,
+            longest,
+            overtime: 0,
+        }
+    }
+
+    /// A call may ring this much longer than is asked for.
+    pub(crate) const fn overtime(mut self, overtime: u64) -> Self {
+        self.overtime = overtime;
+        self
+    }
+
+    /// What has to be left of a window, or there is nothing to ask for.
+    pub(crate) const fn least(self) -> Duration {
+        Duration::from_secs(self.shortest + self.overtime)
+    }
+
+    /// What to ask for, so that a call rings no longer than its window.
+    ///
+    /// # Errors
+    /// [`Unfit`] if less than [`Self::least`] is left.
+    pub(crate) fn seconds(self, order: &Order, provider: &str) -> Result<u64, Unfit> {
+        if order.ring < self.least() {
+            let (left, least) = (order.ring.as_secs(), self.least().as_secs());
+            return Err(Unfit(format!(
+                "{left} s are left to ring, and {provider} lets a call ring {least} s at least"
+            )));
+        }
+        Ok((order.ring.as_secs() - self.overtime).min(self.longest))
+    }
 }
 
 /// A request with a bearer token.

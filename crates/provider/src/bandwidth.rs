@@ -7,7 +7,7 @@ use ringdown_vault::Secret;
 use serde_json::{Value, json};
 use url::Url;
 
-use crate::ask::{self, at, set};
+use crate::ask::{self, Ring, at, set};
 use crate::echo;
 use crate::listed::{Listed, list, pick};
 use crate::signed::{self, unreadable};
@@ -49,6 +49,9 @@ const ROWS: &[Row] = &[
     never(405, "check base_url"),
     never(415, "check base_url"),
 ];
+
+/// Bandwidth, Voice API, `callTimeout`.
+const RING: Ring = Ring::between(1, 300);
 
 /// An account at Bandwidth (Voice API).
 #[derive(Clone, Debug)]
@@ -125,6 +128,7 @@ impl Provider for Bandwidth {
             queues: true,
             repeatable_for: None,
             looks_up: true,
+            least_ring: RING.least(),
         }
     }
 
@@ -139,7 +143,7 @@ impl Provider for Bandwidth {
             "to": order.to.as_str(),
             "applicationId": self.application_id,
             "answerUrl": ask::with_variables(&self.answer_url, order).as_str(),
-            "callTimeout": ask::ring(order, 1, 300, "Bandwidth")?,
+            "callTimeout": RING.seconds(order, "Bandwidth")?,
             "tag": echo::tag(order).to_string(),
         });
         let secure = |url: &&Url| url.scheme() == "https" && self.answer_url.scheme() == "https";
@@ -202,7 +206,7 @@ impl Provider for Bandwidth {
     }
 
     /// Bandwidth, Voice API, Get call state.
-    fn progress(&self, answer: &Response) -> Option<Progress> {
+    fn progress(&self, _provider_id: &str, answer: &Response) -> Option<Progress> {
         let call = &wire::shown(answer)?;
         match call["state"].as_str()? {
             "queued" => Some(Progress::Queued),

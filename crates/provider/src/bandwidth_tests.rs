@@ -223,7 +223,7 @@ fn a_call_is_followed_and_called_off() {
         line(&bandwidth.status("c-1").unwrap()),
         format!("GET {CALLS}/c-1")
     );
-    let progress = |call: Value| bandwidth.progress(&answer(200, call));
+    let progress = |call: Value| bandwidth.progress("call-1", &answer(200, call));
     assert_eq!(progress(json!({"state": "queued"})), Some(Progress::Queued));
     assert_eq!(
         progress(json!({"state": "initiated"})),
@@ -235,7 +235,7 @@ fn a_call_is_followed_and_called_off() {
     );
     assert_eq!(progress(json!({"state": "else"})), None);
     assert_eq!(
-        bandwidth.progress(&answer(404, r#"{"state": "queued"}"#)),
+        bandwidth.progress("call-1", &answer(404, r#"{"state": "queued"}"#)),
         None
     );
     for (cause, ending) in ENDINGS {

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use ringdown_domain::dial::{Ending, Outcome};
 use ringdown_domain::{E164, Timestamp};
 use ringdown_egress::header::{AUTHORIZATION, HeaderName, HeaderValue};
@@ -128,7 +130,8 @@ impl Provider for Bland {
         format!("bland {script}")
     }
 
-    /// Ten calls at once on the smallest plan. A pace is not documented; calls are queued (Bland, Send call).
+    /// Ten calls at once on the smallest plan. Calls per second are not documented: one is a cautious choice of ours. Calls
+    /// above that are queued (Bland, Send call).
     fn habits(&self) -> Habits {
         Habits {
             calls_per_second: 1.0,
@@ -136,6 +139,7 @@ impl Provider for Bland {
             queues: true,
             repeatable_for: None,
             looks_up: true,
+            least_ring: Duration::ZERO,
         }
     }
 
@@ -226,7 +230,7 @@ impl Provider for Bland {
         self.keyed(Request::new(Method::GET, url))
     }
 
-    fn progress(&self, answer: &Response) -> Option<Progress> {
+    fn progress(&self, _provider_id: &str, answer: &Response) -> Option<Progress> {
         progress(&wire::shown(answer)?)
     }
 

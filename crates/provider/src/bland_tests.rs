@@ -183,7 +183,7 @@ fn a_call_is_followed_and_called_off() {
         line(&bland.cancel("c-1").unwrap()),
         format!("POST {CALLS}/c-1/stop")
     );
-    let progress = |call: Value| bland.progress(&answer(200, call));
+    let progress = |call: Value| bland.progress("call-1", &answer(200, call));
     for (status, by, completed, ending) in STATES {
         let call = json!({"status": status, "answered_by": by, "completed": completed});
         let expected = ending.map(|ending| ended(ending, None, status));
@@ -202,7 +202,10 @@ fn a_call_is_followed_and_called_off() {
     ] {
         assert_eq!(progress(call), Some(expected));
     }
-    assert_eq!(bland.progress(&answer(404, r#"{"status": "busy"}"#)), None);
+    assert_eq!(
+        bland.progress("call-1", &answer(404, r#"{"status": "busy"}"#)),
+        None
+    );
 }
 
 fn sent(body: &Value) -> Sent {

@@ -8,7 +8,7 @@ use ringdown_vault::Secret;
 use serde_json::{Map, Value, json};
 use url::Url;
 
-use crate::ask::{at, ring};
+use crate::ask::{Ring, at};
 use crate::echo::{self, names};
 use crate::ending::{by_sip_alone, sip_code};
 use crate::listed::{Listed, list, pick};
@@ -46,7 +46,7 @@ const ROWS: &[Row] = &[
 
 /// Shortest and longest time to ring, in seconds. The field has no documented range; its default is 60, and
 /// Twilio, which limits it on one of the lines, takes up to 600.
-const RING: (u64, u64) = (1, 600);
+const RING: Ring = Ring::between(1, 600);
 
 /// ElevenLabs, post-call webhooks: a signature may be 30 minutes old.
 const OLDEST: Duration = Duration::from_secs(1800);
@@ -60,6 +60,10 @@ enum Line {
 
 /// An ElevenLabs workspace (API reference: Twilio and SIP trunk outbound calls, List and Get conversations;
 /// post-call webhooks).
+///
+/// A call's identifier is its conversation's. Where the answer names the carrier's call alone (`callSid`,
+/// `sip_call_id`), it is that, an `@`, and the attempt, by which the conversation is found among all. Nothing documented
+/// calls a single call off or hangs it up.
 #[derive(Clone, Debug)]
 pub struct ElevenLabs {
     base: Url,
@@ -111,6 +115,32 @@ impl ElevenLabs {
         Some(request.header(name, value))
     }
 
+    /// An attempt's conversations since it was asked for, or all of them.
+    fn conversations(&self, attempt_id: &str, since: Option<Timestamp>) -> Option<Request> {
+        let since = since.map(|since| seconds(since).to_string());
+        let mut query = vec![
+            ("agent_id", self.agent_id.as_str()),
+            ("user_id", attempt_id),
+        ];
+        query.extend(
+            since
+                .iter()
+                .map(|since| ("call_start_after_unix", since.as_str())),
+        );
+        query.push(("page_size", "100"));
+        self.get(&[], &query)
+    }
+
+    /// The only conversation of the agent.
+    fn among(&self, conversations: &[Value], asked_at: Timestamp) -> Found {
+        let listed = conversations.iter().map(|call| Listed {
+            id: id(call.get("conversation_id")),
+            created: None,
+            ours: Some(call["agent_id"] == self.agent_id.as_str()),
+        });
+        pick(listed.collect(), asked_at)
+    }
+
     fn get(&self, path: &[&str], query: &[(&str, &str)]) -> Option<Request> {
         let mut url = at(
             &self.base,
@@ -133,8 +163,9 @@ impl Provider for ElevenLabs {
         format!("elevenlabs workspace of key {}", fingerprint(&self.key))
     }
 
-    /// ElevenLabs limits calls by plan and documents no pace, so one each second is a guess on the safe side.
-    /// Whatever is above the plan, or above its burst, is rejected.
+    /// ElevenLabs documents no calls per second (API reference, Outbound calls; Error codes): one each second is a
+    /// cautious choice of ours. Calls at once depend on the plan, up to three times as many with bursting (Burst
+    /// pricing); what is above is rejected with 429.
     fn habits(&self) -> Habits {
         Habits {
             calls_per_second: 1.0,
@@ -142,6 +173,7 @@ impl Provider for ElevenLabs {
             queues: false,
             repeatable_for: None,
             looks_up: true,
+            least_ring: RING.least(),
         }
     }
 
@@ -150,7 +182,7 @@ impl Provider for ElevenLabs {
     }
 
     fn request(&self, order: &Order) -> Result<Request, Unfit> {
-        let ring = ring(order, RING.0, RING.1, "ElevenLabs")?;
+        let ring = RING.seconds(order, "ElevenLabs")?;
         let mut variables = scalars(order);
         for (name, text) in names(order) {
             variables.insert(name.to_owned(), text.into());
@@ -175,10 +207,12 @@ impl Provider for ElevenLabs {
             .ok_or_else(|| Unfit("elevenlabs_api_key cannot be sent in a header".to_owned()))
     }
 
-    fn outcome(&self, _order: &Order, answer: &Response) -> Outcome {
+    fn outcome(&self, order: &Order, answer: &Response) -> Outcome {
         let body = read(answer).unwrap_or_default();
-        let call = ["conversation_id", "callSid", "sip_call_id"];
-        let call = call.iter().find_map(|field| id(body.get(field)));
+        let carrier = ["callSid", "sip_call_id"];
+        let carrier = || carrier.iter().find_map(|field| id(body.get(field)));
+        let of_attempt = |call: String| format!("{call}@{}", order.attempt_id);
+        let call = id(body.get("conversation_id")).or_else(|| carrier().map(of_attempt));
         // The responses of both calls: `success` says whether the call was started; ids are null if not.
         if answer.status.is_success() && body.get("success") == Some(&Value::Bool(false)) {
             let said = said(&answer.body, &self.key);
@@ -200,14 +234,7 @@ impl Provider for ElevenLabs {
 
     /// By the attempt as `user_id`: the list itself shows neither the number nor the variables.
     fn look_up(&self, order: &Order, asked_at: Timestamp) -> Option<Request> {
-        let after = seconds(asked_at).to_string();
-        let query = [
-            ("agent_id", self.agent_id.as_str()),
-            ("user_id", &order.attempt_id),
-            ("call_start_after_unix", &after),
-            ("page_size", "100"),
-        ];
-        self.get(&[], &query)
+        self.conversations(&order.attempt_id, Some(asked_at))
     }
 
     fn found(&self, _order: &Order, asked_at: Timestamp, answer: &Response) -> Found {
@@ -215,19 +242,26 @@ impl Provider for ElevenLabs {
             Ok(calls) => calls,
             Err(unreadable) => return unreadable,
         };
-        let listed = calls.iter().map(|call| Listed {
-            id: id(call.get("conversation_id")),
-            created: None,
-            ours: Some(call["agent_id"] == self.agent_id.as_str()),
-        });
-        pick(listed.collect(), asked_at)
+        self.among(&calls, asked_at)
     }
 
     fn status(&self, provider_id: &str) -> Option<Request> {
-        self.get(&[provider_id], &[])
+        match attempt(provider_id) {
+            Some(attempt) => self.conversations(attempt, None),
+            None => self.get(&[provider_id], &[]),
+        }
     }
 
-    fn progress(&self, answer: &Response) -> Option<Progress> {
+    /// The list has a conversation's status and not the call's result.
+    fn progress(&self, provider_id: &str, answer: &Response) -> Option<Progress> {
+        if attempt(provider_id).is_some() {
+            let calls = list(answer, "/conversations", &self.key).ok()?;
+            let Found::Call { provider_id } = self.among(&calls, Timestamp::from_micros(0)) else {
+                return None;
+            };
+            let is_it = |call: &&Value| call["conversation_id"] == provider_id.as_str();
+            return progress(calls.iter().find(is_it)?);
+        }
         if !answer.status.is_success() {
             return None;
         }
@@ -268,6 +302,12 @@ impl Provider for ElevenLabs {
             progress,
         }])
     }
+}
+
+/// The attempt in an identifier that is no conversation's.
+fn attempt(provider_id: &str) -> Option<&str> {
+    let (_, attempt) = provider_id.rsplit_once('@')?;
+    Some(attempt)
 }
 
 /// The variables, with all values but texts, numbers and flags as JSON.

@@ -84,8 +84,8 @@ fn answers_become_outcomes() {
     let dialed = r#"{"success":false,"message":"INVITE failed: sip status: 486: Busy Here"}"#;
     let table = [
         (200, twilio, "placed", "conv_1"),
-        (200, sid, "placed", "CA1"),
-        (200, sip, "placed", "SCL_1"),
+        (200, sid, "placed", "CA1@attempt-7"),
+        (200, sip, "placed", "SCL_1@attempt-7"),
         (200, none, "ambiguous", "names no call"),
         (200, failed, "never", "did not start the call: no;"),
         (200, half, "ambiguous", "did not start"),
@@ -148,7 +148,7 @@ fn a_call_is_polled() {
     assert!(account.cancel("conv_1").is_none());
     let progress = |status: &str, result: Value| {
         let metadata = json!({ "phone_call": { "call_result": result } });
-        account.progress(&answer(200, conversation(status, &metadata)))
+        account.progress("call-1", &answer(200, conversation(status, &metadata)))
     };
     let none = Value::Null;
     assert_eq!(progress("initiated", none.clone()), Some(Progress::Queued));
@@ -178,8 +178,37 @@ fn a_call_is_polled() {
     let metadata = json!({ "termination_reason": "Client hung up", "error": { "reason": "e" } });
     let body = conversation("done", &metadata);
     let expected = Some(ended(Ending::Completed, None, "Client hung up"));
-    assert_eq!(account.progress(&answer(200, &body)), expected);
-    assert_eq!(account.progress(&answer(404, &body)), None);
+    assert_eq!(account.progress("call-1", &answer(200, &body)), expected);
+    assert_eq!(account.progress("call-1", &answer(404, &body)), None);
+}
+
+#[test]
+fn a_call_without_a_conversation_is_looked_for_by_its_attempt() {
+    let account = account();
+    for call in ["CA1@attempt-7", "a84b4c76e66710@192.0.2.4@attempt-7"] {
+        assert_eq!(
+            shown(&account.status(call).unwrap()).0,
+            "GET https://api.elevenlabs.io/v1/convai/conversations?agent_id=agent_1\
+             &user_id=attempt-7&page_size=100"
+        );
+        let stands = |status: u16, calls: Value| {
+            let body = json!({ "conversations": calls, "has_more": false });
+            account.progress(call, &answer(status, body))
+        };
+        let of = |agent: &str, id: &str, status: &str| json!({ "agent_id": agent, "conversation_id": id, "status": status });
+        let ours = of("agent_1", "conv_1", "in-progress");
+        let other = of("agent_2", "conv_2", "failed");
+        assert_eq!(stands(200, json!([other, ours])), Some(Progress::Answered));
+        let failed = of("agent_1", "conv_1", "failed");
+        let expected = Some(ended(Ending::Failed, None, ""));
+        assert_eq!(stands(200, json!([failed])), expected);
+        let second = of("agent_1", "conv_3", "done");
+        assert_eq!(stands(200, json!([ours, second])), None);
+        assert_eq!(stands(200, json!([other])), None);
+        assert_eq!(stands(403, json!([ours])), None);
+        // A conversation is not what was asked for.
+        assert_eq!(account.progress(call, &answer(200, ours)), None);
+    }
 }
 
 fn sign(time: i64, body: &str) -> String {

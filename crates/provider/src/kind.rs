@@ -95,7 +95,7 @@ impl Kind {
             Self::Synthflow => &["synthflow_api_key"],
             Self::Telnyx => &["telnyx_api_key"],
             Self::TriggerUrl => &["trigger_secret"],
-            Self::Twilio => &["twilio_auth_token"],
+            Self::Twilio => &["twilio_auth_token", "twilio_shared_key"],
             Self::Vapi => &["vapi_api_key", "vapi_webhook_secret"],
             Self::Vonage => &["vonage_private_key", "vonage_signature_secret"],
         }
@@ -135,10 +135,13 @@ pub fn build(kind: Kind, settings: Settings) -> Result<Arc<dyn Provider>, Invali
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::testing::{SECRET, settings_with};
+    use crate::Order;
+    use crate::testing::{SECRET, order, settings_with};
 
     const URL: &str = "https://agent.example/answer";
 
@@ -173,6 +176,7 @@ mod tests {
             "retell_webhook_key",
             "signalwire_signing_key",
             "trigger_secret",
+            "twilio_shared_key",
             "vapi_webhook_secret",
             "vonage_signature_secret",
         ];
@@ -180,14 +184,51 @@ mod tests {
         secrets.filter(|name| !optional.contains(name)).collect()
     }
 
-    fn built(kind: Kind, fields: Value, secrets: &[&str]) -> Result<String, InvalidSettings> {
+    fn made(
+        kind: Kind,
+        fields: Value,
+        secrets: &[&str],
+    ) -> Result<Arc<dyn Provider>, InvalidSettings> {
         let value = |name: &str| match name {
             "vonage_private_key" => include_str!("testdata/rsa_pkcs8.pem"),
             _ => SECRET,
         };
         let secrets: Vec<_> = secrets.iter().map(|name| (*name, value(name))).collect();
-        let provider = build(kind, settings_with(fields, &secrets))?;
-        Ok(provider.name().to_owned())
+        build(kind, settings_with(fields, &secrets))
+    }
+
+    fn built(kind: Kind, fields: Value, secrets: &[&str]) -> Result<String, InvalidSettings> {
+        Ok(made(kind, fields, secrets)?.name().to_owned())
+    }
+
+    #[test]
+    fn an_order_fits_if_the_least_time_to_ring_is_left_and_no_less() {
+        for kind in Kind::ALL {
+            let provider = made(kind, needed(kind), &needed_secrets(kind)).unwrap();
+            let least = provider.habits().least_ring;
+            let left = |ring: Duration| {
+                let closes_at = order().asked_at().plus(ring);
+                provider.request(&Order {
+                    ring,
+                    closes_at,
+                    ..order()
+                })
+            };
+            assert!(left(least).is_ok(), "{kind}: {least:?}");
+            assert!(left(least + Duration::from_secs(600)).is_ok(), "{kind}");
+            for less in [1, 1000].map(Duration::from_millis) {
+                if let Some(less) = least.checked_sub(less) {
+                    let unfit = left(less).unwrap_err();
+                    assert!(unfit.0.contains("left to ring"), "{kind}: {unfit}");
+                }
+            }
+        }
+        let least = |kind: Kind| {
+            let provider = made(kind, needed(kind), &needed_secrets(kind)).unwrap();
+            provider.habits().least_ring.as_secs()
+        };
+        assert_eq!((least(Kind::Telnyx), least(Kind::Twilio)), (5, 6));
+        assert_eq!((least(Kind::Vapi), least(Kind::Plivo)), (0, 1));
     }
 
     #[test]

@@ -1,10 +1,8 @@
 //! Twilio's Calls API, and SignalWire's that is shaped after it.
 
-use std::time::Duration;
-
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use ring::hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY;
+use ring::hmac::{Algorithm, HMAC_SHA1_FOR_LEGACY_USE_ONLY, HMAC_SHA256};
 use ringdown_domain::dial::{Ending, Outcome};
 use ringdown_domain::{E164, Timestamp};
 use ringdown_egress::{Method, Request, Response};
@@ -12,6 +10,7 @@ use ringdown_vault::Secret;
 use serde_json::Value;
 use url::Url;
 
+use crate::ask::Ring;
 use crate::ending::{by_sip, sip_code};
 use crate::listed::{Listed, list, pick};
 use crate::signed::{SKEW, field, fits, form, fresh, query, unreadable};
@@ -30,9 +29,11 @@ pub(crate) struct Dialect {
     pub(crate) path: &'static [&'static str],
     /// What resources end with.
     pub(crate) suffix: &'static str,
-    /// What a call may ring longer than it is asked to.
-    pub(crate) overtime: Duration,
+    /// `Timeout`.
+    pub(crate) ring: Ring,
     pub(crate) signature: &'static str,
+    /// The header of what is signed with a key of its own and not the account's, which says how.
+    pub(crate) signature_settings: Option<&'static str>,
 }
 
 /// What a call does once it is answered.
@@ -55,6 +56,8 @@ pub(crate) struct Laml {
     pub(crate) token: Secret,
     /// What callbacks are signed with.
     pub(crate) signing_key: Option<Secret>,
+    /// What those are signed with that have [`Dialect::signature_settings`].
+    pub(crate) shared_key: Option<Secret>,
     pub(crate) from: Option<E164>,
     pub(crate) instructions: Instructions,
 }
@@ -83,6 +86,7 @@ impl<T: Speaks> Provider for T {
             queues: true,
             repeatable_for: None,
             looks_up: true,
+            least_ring: self.laml().dialect.ring.least(),
         }
     }
 
@@ -139,7 +143,7 @@ impl<T: Speaks> Provider for T {
         Some(laml.signed(Request::new(Method::GET, url)))
     }
 
-    fn progress(&self, answer: &Response) -> Option<Progress> {
+    fn progress(&self, _provider_id: &str, answer: &Response) -> Option<Progress> {
         let call = shown(answer)?;
         let code = code(call.get("sip_result_code"));
         progress(call.get("status")?.as_str()?, sip_code(&code))
@@ -178,9 +182,7 @@ impl Laml {
     fn request(&self, order: &Order) -> Result<Request, Unfit> {
         let provider = self.dialect.table.provider;
         let from = ask::caller(self.from.as_ref(), order, provider)?;
-        let mut shorter = order.clone();
-        shorter.ring = order.ring.saturating_sub(self.dialect.overtime);
-        let timeout = ask::ring(&shorter, 1, 600, provider)?.to_string();
+        let timeout = self.dialect.ring.seconds(order, provider)?.to_string();
         let mut fields = vec![("To", order.to.as_str()), ("From", from.as_str())];
         let url;
         match &self.instructions {
@@ -217,7 +219,13 @@ impl Laml {
     /// The code is over the address and the form's fields, sorted by name, names and values one after the other
     /// (Twilio, Validating requests). The address is signed with its port or without.
     fn callback(&self, callback: &Callback<'_>) -> Result<Vec<News>, Rejected> {
-        let key = self.signing_key.as_ref().ok_or(Rejected::NotExpected)?;
+        let settings = self.dialect.signature_settings;
+        let settings = settings.and_then(|name| callback.header(name));
+        let (key, algorithm) = match settings.filter(|settings| !settings.is_empty()) {
+            None => (&self.signing_key, HMAC_SHA1_FOR_LEGACY_USE_ONLY),
+            Some(settings) => (&self.shared_key, named(settings)?),
+        };
+        let key = key.as_ref().ok_or(Rejected::NotExpected)?;
         let name = self.dialect.signature;
         let tag = callback.header(name).ok_or(Rejected::Unsigned(name))?;
         let tag = STANDARD.decode(tag).map_err(|_| Rejected::Forged)?;
@@ -236,7 +244,6 @@ impl Laml {
             .iter()
             .any(|url| {
                 let message = format!("{url}{signed}");
-                let algorithm = HMAC_SHA1_FOR_LEGACY_USE_ONLY;
                 fits(algorithm, key, message.as_bytes(), &tag)
             });
         if !genuine {
@@ -261,6 +268,22 @@ impl Laml {
             attempt_id,
             progress,
         }])
+    }
+}
+
+/// The algorithm that a signature's settings name (Twilio's helper libraries): `key=ID,algorithm=HMAC_SHA256`.
+fn named(settings: &str) -> Result<Algorithm, Rejected> {
+    let fields = settings
+        .split(',')
+        .filter_map(|field| field.split_once('='));
+    let mut algorithms = fields
+        .filter(|(name, _)| name.trim() == "algorithm")
+        .map(|(_, algorithm)| algorithm.trim().to_ascii_uppercase())
+        .filter(|algorithm| !algorithm.is_empty());
+    match algorithms.next().as_deref() {
+        Some("HMAC_SHA256") => Ok(HMAC_SHA256),
+        None | Some("HMAC_SHA1") => Ok(HMAC_SHA1_FOR_LEGACY_USE_ONLY),
+        Some(_) => Err(Rejected::Forged),
     }
 }
 

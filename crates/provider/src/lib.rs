@@ -44,7 +44,7 @@ mod vonage;
 pub mod wire;
 
 use ringdown_domain::Timestamp;
-use ringdown_domain::dial::Outcome;
+use ringdown_domain::dial::{Outcome, Retry};
 use ringdown_egress::{Request, Response};
 
 pub use bandwidth::Bandwidth;
@@ -82,6 +82,9 @@ pub struct Habits {
     pub repeatable_for: Option<std::time::Duration>,
     /// Whether [`Provider::look_up`] finds calls.
     pub looks_up: bool,
+    /// What has to be left of a window for [`Provider::request`] to have an answer other than [`Unfit`]: the least
+    /// time that it can be told to let a call ring. Zero where it cannot be told.
+    pub least_ring: std::time::Duration,
 }
 
 /// What a look-up among the provider's calls shows.
@@ -100,6 +103,15 @@ pub enum Found {
     Unreadable(String),
 }
 
+/// Why a call is not placed although nothing was asked for but [`Provider::prepare`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unprepared {
+    /// What was said, and what to do, for people.
+    pub reason: String,
+    /// Whether to try again. Nothing was dialed.
+    pub retry: Retry,
+}
+
 /// A service that places calls, with one account's settings.
 pub trait Provider: Send + Sync + std::fmt::Debug + 'static {
     /// Its name in settings, such as `twilio`.
@@ -115,6 +127,25 @@ pub trait Provider: Send + Sync + std::fmt::Debug + 'static {
     /// anything is dialed.
     fn caller_id(&self) -> Option<&ringdown_domain::E164> {
         None
+    }
+
+    /// A request that has to be answered well before [`Self::request`] is sent. It dials nothing. `None` where there is
+    /// none.
+    ///
+    /// # Errors
+    /// [`Unfit`] if this order cannot be placed by this account.
+    fn prepare(&self, order: &Order) -> Result<Option<Request>, Unfit> {
+        let _ = order;
+        Ok(None)
+    }
+
+    /// Whether the call can be placed after this answer to [`Self::prepare`].
+    ///
+    /// # Errors
+    /// [`Unprepared`] if it cannot.
+    fn prepared(&self, answer: &Response) -> Result<(), Unprepared> {
+        let _ = answer;
+        Ok(())
     }
 
     /// The request that places the call.
@@ -145,13 +176,14 @@ pub trait Provider: Send + Sync + std::fmt::Debug + 'static {
         None
     }
 
-    /// What the answer to [`Self::status`] says; `None` if nothing can be told from it.
-    fn progress(&self, answer: &Response) -> Option<Progress> {
-        let _ = answer;
+    /// What the answer to [`Self::status`] says of the call of that name; `None` if nothing can be told from it.
+    fn progress(&self, provider_id: &str, answer: &Response) -> Option<Progress> {
+        let _ = (provider_id, answer);
         None
     }
 
-    /// A request that keeps a call that still waits at the provider from being dialed; `None` where there is none.
+    /// A request that keeps a call that still waits at the provider from being dialed, and hangs one up that was, where
+    /// that can be done; `None` where there is none.
     fn cancel(&self, provider_id: &str) -> Option<Request> {
         let _ = provider_id;
         None

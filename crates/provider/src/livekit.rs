@@ -3,14 +3,14 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use ring::digest;
-use ringdown_domain::dial::{Ending, Outcome};
+use ringdown_domain::dial::{Ending, Outcome, Retry};
 use ringdown_domain::{E164, Timestamp};
 use ringdown_egress::{Request, Response};
 use ringdown_vault::Secret;
 use serde_json::{Map, Value, json};
 use url::Url;
 
-use crate::ask::{self, at, bearer, object, set};
+use crate::ask::{self, Ring, at, bearer, object, set};
 use crate::echo::{self, names};
 use crate::ending::sip_code;
 use crate::jwt::{Claims, hs256, verify};
@@ -21,7 +21,7 @@ use crate::time::{self, Clock};
 use crate::wire::{ambiguous, clean, code, id, json as read, post_json, said};
 use crate::{
     Callback, Found, Habits, InvalidSettings, News, Order, Progress, Provider, Rejected, Settings,
-    Unfit,
+    Unfit, Unprepared,
 };
 
 /// LiveKit, SIP API errors, for answers without a SIP status: those come before anything is dialed. Twirp's
@@ -54,17 +54,19 @@ const ROWS: &[Row] = &[
 /// The callee's name in its room. Every call has a room of its own.
 const CALLEE: &str = "ringdown-callee";
 
-/// LiveKit, Make outbound calls: the longest that a call may be let ring, in seconds.
-const LONGEST_RING: u64 = 80;
+/// LiveKit, Make outbound calls: a call may be let ring for 80 s at most.
+const RING: Ring = Ring::between(1, 80);
 
 /// How long a token holds. It is used at once.
 const LIFETIME: Duration = Duration::from_secs(300);
 
 /// A LiveKit project (SIP API, Room service API, webhooks).
 ///
-/// Each call gets a room of its own, named after the attempt, into which the callee is dialed. The agent has to
-/// be one that LiveKit dispatches to every new room (automatic dispatch, without an agent name). It finds the
-/// variables in the attributes of the participant `ringdown-callee`.
+/// Each call gets a room of its own, named after the attempt, into which the callee is dialed. An agent without a name
+/// is dispatched by LiveKit to every new room; one with a name (`agent_name`) by us, before the callee is dialed. Two
+/// dispatches are two agents, so that a room is also named after the moment then, and has one dispatch however often an
+/// attempt is tried. The agent finds the variables in the attributes of the participant `ringdown-callee`, and as JSON in
+/// the metadata of its job if it was dispatched by us.
 ///
 /// A call's identifier is LiveKit's SIP call id, an `@`, and the room, which polls and cancels need.
 #[derive(Clone, Debug)]
@@ -74,6 +76,7 @@ pub struct LiveKit {
     secret: Secret,
     trunk: String,
     room_prefix: String,
+    agent_name: Option<String>,
     from: Option<E164>,
     clock: Clock,
 }
@@ -86,6 +89,8 @@ impl LiveKit {
     /// * `base_url`: the project's address, such as `https://name.livekit.cloud`.
     /// * `sip_trunk_id`: the outbound trunk.
     /// * `from_number`: the number to call from. Default: the agent's caller ID, else the trunk's number.
+    /// * `agent_name`: the agent to dispatch into each room, by the name that it registers with. Default: none, for an
+    ///   agent without a name.
     /// * `room_prefix`: what rooms' names begin with. Default: `ringdown-`.
     ///
     /// # Errors
@@ -102,6 +107,7 @@ impl LiveKit {
             secret: settings.credential("livekit_api_secret")?,
             trunk: settings.required("sip_trunk_id")?,
             room_prefix: prefix.unwrap_or_else(|| "ringdown-".to_owned()),
+            agent_name: settings.text("agent_name")?,
             from: settings.number("from_number")?,
             clock: time::system,
         };
@@ -131,7 +137,19 @@ impl LiveKit {
     }
 
     fn room(&self, order: &Order) -> String {
-        format!("{}{}", self.room_prefix, order.attempt_id)
+        let room = format!("{}{}", self.room_prefix, order.attempt_id);
+        match self.agent_name {
+            Some(_) => format!("{room}-{}", order.asked_at().as_micros()),
+            None => room,
+        }
+    }
+
+    /// The variables and what the call belongs to.
+    fn told(order: &Order) -> Value {
+        let variables = order.texts();
+        let variables = variables.map(|(name, text)| (name.to_owned(), text));
+        let names = names(order).map(|(name, text)| (name.to_owned(), text));
+        object(variables.chain(names))
     }
 }
 
@@ -145,8 +163,8 @@ impl Provider for LiveKit {
         format!("livekit {host}, key {}", fingerprint(&self.key))
     }
 
-    /// LiveKit limits by plan and project and documents no pace, so one each second is a guess on the safe
-    /// side.
+    /// LiveKit documents no calls per second, and none at once that holds for all plans and trunks (Quotas and limits;
+    /// SIP API): one each second is a cautious choice of ours.
     fn habits(&self) -> Habits {
         Habits {
             calls_per_second: 1.0,
@@ -154,6 +172,7 @@ impl Provider for LiveKit {
             queues: false,
             repeatable_for: None,
             looks_up: true,
+            least_ring: RING.least(),
         }
     }
 
@@ -161,20 +180,53 @@ impl Provider for LiveKit {
         self.from.as_ref()
     }
 
+    /// LiveKit, Agent dispatch, explicit: a room that is not there is created by it.
+    fn prepare(&self, order: &Order) -> Result<Option<Request>, Unfit> {
+        let Some(agent) = &self.agent_name else {
+            return Ok(None);
+        };
+        let room = self.room(order);
+        let grant = json!({ "roomAdmin": true, "room": room });
+        let body = json!({
+            "agent_name": agent,
+            "room": room,
+            "metadata": Self::told(order).to_string(),
+        });
+        let method = ["livekit.AgentDispatchService", "CreateDispatch"];
+        self.ask(method, ("video", grant), &body).map(Some)
+    }
+
+    fn prepared(&self, answer: &Response) -> Result<(), Unprepared> {
+        if answer.status.is_success() {
+            return Ok(());
+        }
+        let (status, said) = (answer.status.as_u16(), said(&answer.body, &self.secret));
+        let refused = REFUSALS.contains(&status);
+        let (advice, retry) = match refused {
+            true => (
+                "check agent_name, and that the API key may administer rooms",
+                Retry::Never,
+            ),
+            false => ("nothing was dialed", Retry::Later),
+        };
+        Err(Unprepared {
+            reason: format!(
+                "LiveKit answered the dispatch of the agent with status {status}: {said}; {advice}"
+            ),
+            retry,
+        })
+    }
+
     /// `wait_until_answered` stays off: the answer then comes while it is dialed, and cannot be the callee's
     /// refusal in the shape of a 429.
     fn request(&self, order: &Order) -> Result<Request, Unfit> {
-        let ring = ask::ring(order, 1, LONGEST_RING, "LiveKit")?;
-        let variables = order
-            .texts()
-            .map(|(name, text)| (name.to_owned(), text))
-            .chain(names(order).map(|(name, text)| (name.to_owned(), text)));
+        let ring = RING.seconds(order, "LiveKit")?;
         let mut body = json!({
             "sip_trunk_id": self.trunk,
             "sip_call_to": order.to,
             "room_name": self.room(order),
             "participant_identity": CALLEE,
-            "participant_attributes": object(variables),
+            "participant_attributes": Self::told(order),
             "ringing_timeout": format!("{ring}s"),
             "wait_until_answered": false,
         });
@@ -241,7 +293,7 @@ impl Provider for LiveKit {
 
     /// LiveKit, SIP participant attributes, `sip.callStatus`. A callee who is gone is not in the list, so how a
     /// call ended is told by webhooks alone.
-    fn progress(&self, answer: &Response) -> Option<Progress> {
+    fn progress(&self, _provider_id: &str, answer: &Response) -> Option<Progress> {
         if !answer.status.is_success() {
             return None;
         }

@@ -102,6 +102,60 @@ fn what_is_set_is_sent() {
 }
 
 #[test]
+fn an_agent_with_a_name_is_dispatched_before_the_callee_is_dialed() {
+    assert!(account().prepare(&order()).unwrap().is_none());
+    let account = with(json!({
+        "base_url": "https://p.livekit.cloud", "sip_trunk_id": "ST_1", "agent_name": "booker",
+    }));
+    let request = account.prepare(&order()).unwrap().unwrap();
+    let (line, sent) = shown(&request);
+    let address = "https://p.livekit.cloud/twirp/livekit.AgentDispatchService/CreateDispatch";
+    assert_eq!(line, format!("POST {address}"));
+    let room = "ringdown-attempt-7-1795866510400000";
+    assert_eq!(
+        (&sent["agent_name"], &sent["room"]),
+        (&json!("booker"), &json!(room))
+    );
+    let grant = json!({ "roomAdmin": true, "room": room });
+    assert_eq!(claims(&request)["video"], grant);
+    let told: Value = serde_json::from_str(sent["metadata"].as_str().unwrap()).unwrap();
+    let (_, call) = shown(&account.request(&order()).unwrap());
+    assert_eq!(told, call["participant_attributes"]);
+    // The same room, in which the call is looked for as well.
+    assert_eq!(call["room_name"], room);
+    let (_, look) = shown(&account.look_up(&order(), NOW).unwrap());
+    assert_eq!(look["room"], room);
+    // Another try has another room: a second dispatch would be a second agent.
+    let mut again = order();
+    again.ring -= Duration::from_millis(250);
+    let (_, second) = shown(&account.prepare(&again).unwrap().unwrap());
+    assert_eq!(second["room"], "ringdown-attempt-7-1795866510650000");
+
+    assert_eq!(
+        account.prepared(&answer(200, json!({ "id": "AD_1" }))),
+        Ok(())
+    );
+    for (status, retry) in [
+        (400, Retry::Never),
+        (401, Retry::Never),
+        (403, Retry::Never),
+        (404, Retry::Never),
+        (408, Retry::Later),
+        (429, Retry::Later),
+        (500, Retry::Later),
+        (503, Retry::Later),
+    ] {
+        let body = format!(r#"{{"code":"x","msg":"because {SECRET}"}}"#);
+        let Unprepared {
+            reason,
+            retry: told,
+        } = account.prepared(&answer(status, body)).unwrap_err();
+        assert_eq!(told, retry, "{status}: {reason}");
+        assert!(reason.contains("because (hidden)"), "{reason}");
+    }
+}
+
+#[test]
 fn answers_become_outcomes() {
     let good =
         r#"{"participant_id":"PA_1","room_name":"ringdown-attempt-7","sip_call_id":"SCL_1"}"#;
@@ -236,10 +290,14 @@ fn a_call_is_polled_and_removed() {
         ("hangup", None),
     ] {
         let body = json!({ "participants": [{ "identity": "a" }, callee(status)] });
-        assert_eq!(account.progress(&answer(200, &body)), expected, "{status}");
-        assert_eq!(account.progress(&answer(500, &body)), None);
+        assert_eq!(
+            account.progress("call-1", &answer(200, &body)),
+            expected,
+            "{status}"
+        );
+        assert_eq!(account.progress("call-1", &answer(500, &body)), None);
     }
-    assert_eq!(account.progress(&answer(200, "{}")), None);
+    assert_eq!(account.progress("call-1", &answer(200, "{}")), None);
 }
 
 fn token(account: &LiveKit, issuer: &str, body: &str, at: Timestamp) -> String {

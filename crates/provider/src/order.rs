@@ -40,10 +40,9 @@ impl Order {
         Some(url)
     }
 
-    /// The time to ring in whole seconds, at most `longest`; `None` if less than `least` is left.
-    pub fn ring_seconds(&self, least: u64, longest: u64) -> Option<u64> {
-        let seconds = self.ring.as_secs().min(longest);
-        (seconds >= least).then_some(seconds)
+    /// When it is asked for.
+    pub fn asked_at(&self) -> Timestamp {
+        self.closes_at.minus(self.ring)
     }
 
     /// The variables as texts, as most providers want them: texts as they are, everything else as JSON.

@@ -8,12 +8,12 @@ use ringdown_vault::Secret;
 use serde_json::{Value, json};
 use url::Url;
 
-use crate::ask::{self, at, set};
+use crate::ask::{self, Ring, at, set};
 use crate::echo;
 use crate::listed::{Listed, list, pick};
 use crate::signed::{field, fits, form, query, unreadable};
 use crate::table::{Row, Table, never, passing};
-use crate::time::parse_rfc3339;
+use crate::time::{parse_rfc3339, rfc3339, seconds};
 use crate::wire::{clean, code, digits, id, post_json};
 use crate::{
     Callback, Found, Habits, InvalidSettings, News, Order, Progress, Provider, Rejected, Settings,
@@ -47,10 +47,21 @@ const ROWS: &[Row] = &[
     passing(429, "it is asked again more slowly"),
 ];
 
+/// In seconds: the helper libraries ask for 120 where nothing is said.
+const RING: Ring = Ring::between(1, 120);
+
 const SIGNATURE: &str = "X-Plivo-Signature-V3";
 const NONCE: &str = "X-Plivo-Signature-V3-Nonce";
 
+/// The moment of the request in the address that a call reports to.
+const ASKED: &str = "asked_at";
+
 /// An account at Plivo (Call API).
+///
+/// A request is answered with its own UUID, and a record is kept under the call's. Nothing documented says that they are
+/// the same, though the helper libraries' examples have the same in both. So a call's identifier here is the request's
+/// UUID, and behind an `@` who calls whom since when, by which its record is found in any case: `UUID@FROM-TO-SECONDS`.
+/// One without that is a call's UUID.
 #[derive(Clone, Debug)]
 pub struct Plivo {
     base: Url,
@@ -90,6 +101,18 @@ impl Plivo {
         at(&self.base, &[&account, segments, &[""]].concat())
     }
 
+    /// Records of ended calls between two numbers (Plivo, Call API, retrieve all call details).
+    fn records(&self, from: &str, to: &str, since: Option<&str>) -> Option<Request> {
+        let mut url = self.url(&["Call"]).ok()?;
+        url.query_pairs_mut()
+            .append_pair("call_direction", "outbound")
+            .append_pair("from_number", from)
+            .append_pair("to_number", to)
+            .extend_pairs(since.map(|since| ("end_time__gte", since)))
+            .append_pair("limit", "20");
+        Some(self.basic(Request::new(Method::GET, url)))
+    }
+
     fn basic(&self, request: Request) -> Request {
         request.basic(&self.auth_id, self.auth_token.expose())
     }
@@ -112,6 +135,7 @@ impl Provider for Plivo {
             queues: true,
             repeatable_for: None,
             looks_up: true,
+            least_ring: RING.least(),
         }
     }
 
@@ -131,9 +155,11 @@ impl Provider for Plivo {
             "to": digits(&order.to),
             "answer_url": ask::with_variables(&self.answer_url, order).as_str(),
             "answer_method": "POST",
-            "ring_timeout": ask::ring(order, 1, 120, "Plivo")?,
+            "ring_timeout": RING.seconds(order, "Plivo")?,
         });
-        if let Some(url) = order.callback_with_run() {
+        if let Some(mut url) = order.callback_with_run() {
+            let asked_at = seconds(order.asked_at()).to_string();
+            url.query_pairs_mut().append_pair(ASKED, &asked_at);
             for name in ["ring", "hangup"] {
                 set(&mut body, &format!("{name}_url"), url.as_str());
                 set(&mut body, &format!("{name}_method"), "POST");
@@ -142,61 +168,77 @@ impl Provider for Plivo {
         Ok(self.basic(post_json(self.url(&["Call"])?, &body)))
     }
 
-    fn outcome(&self, _order: &Order, answer: &Response) -> Outcome {
+    fn outcome(&self, order: &Order, answer: &Response) -> Outcome {
         let body = wire::json(answer).unwrap_or_default();
-        let request = id(body.get("request_uuid"));
-        TABLE.judge(answer, request, "", &self.auth_token)
+        let from = ask::from(self.from.as_ref(), order);
+        let call = id(body.get("request_uuid")).zip(from).map(|(uuid, from)| {
+            let asked_at = seconds(order.asked_at());
+            format!("{uuid}@{}-{}-{asked_at}", digits(from), digits(&order.to))
+        });
+        TABLE.judge(answer, call, "", &self.auth_token)
     }
 
-    /// Records of ended calls (Plivo, Call API, retrieve all call details).
     fn look_up(&self, order: &Order, _asked_at: Timestamp) -> Option<Request> {
         let from = ask::from(self.from.as_ref(), order)?;
-        let mut url = self.url(&["Call"]).ok()?;
-        url.query_pairs_mut()
-            .append_pair("call_direction", "outbound")
-            .append_pair("from_number", digits(from))
-            .append_pair("to_number", digits(&order.to))
-            .append_pair("limit", "20");
-        Some(self.basic(Request::new(Method::GET, url)))
+        self.records(digits(from), digits(&order.to), None)
     }
 
     fn found(&self, order: &Order, asked_at: Timestamp, answer: &Response) -> Found {
-        let calls = match list(answer, "/objects", &self.auth_token) {
-            Ok(calls) => calls,
-            Err(unreadable) => return unreadable,
+        let Some(from) = ask::from(self.from.as_ref(), order) else {
+            return Found::Nothing;
         };
-        let from = ask::from(self.from.as_ref(), order);
-        let is = |value: &Value, number: Option<&E164>| {
-            let named = value.as_str().map(|named| named.trim_start_matches('+'));
-            named.is_some() && named == number.map(digits)
-        };
-        let between = |call: &&Value| {
-            is(&call["to_number"], Some(&order.to)) && is(&call["from_number"], from)
-        };
-        let listed = calls.iter().filter(between).map(|call| Listed {
-            id: id(call.get("call_uuid")),
-            created: call["initiation_time"].as_str().and_then(parse_rfc3339),
-            ours: None,
-        });
-        pick(listed.collect(), asked_at)
+        match list(answer, "/objects", &self.auth_token) {
+            Ok(calls) => among(&calls, "", digits(from), digits(&order.to), asked_at),
+            Err(unreadable) => unreadable,
+        }
     }
 
-    /// The record of an ended call. Under the name that the request was answered with there may be none.
+    /// The records that its own can be among; calls that have not ended have none.
     fn status(&self, provider_id: &str) -> Option<Request> {
-        let url = self.url(&["Call", provider_id]).ok()?;
-        Some(self.basic(Request::new(Method::GET, url)))
+        match asked(provider_id) {
+            Some(Asked {
+                from, to, since, ..
+            }) => {
+                let since = rfc3339(since).replace('T', " ").replace('Z', "");
+                self.records(from, to, Some(&since))
+            }
+            None => {
+                let url = self.url(&["Call", provider_id]).ok()?;
+                Some(self.basic(Request::new(Method::GET, url)))
+            }
+        }
     }
 
-    fn progress(&self, answer: &Response) -> Option<Progress> {
-        let call = wire::shown(answer)?;
+    fn progress(&self, provider_id: &str, answer: &Response) -> Option<Progress> {
+        let call = match asked(provider_id) {
+            None => wire::shown(answer)?,
+            Some(Asked {
+                uuid,
+                from,
+                to,
+                since,
+            }) => {
+                let calls = list(answer, "/objects", &self.auth_token).ok()?;
+                let Found::Call { provider_id } = among(&calls, uuid, from, to, since) else {
+                    return None;
+                };
+                let is_it = |call: &Value| call["call_uuid"] == provider_id.as_str();
+                calls.into_iter().find(is_it)?
+            }
+        };
         let cause = code(call.get("hangup_cause_code"));
         let name = call.get("hangup_cause_name").and_then(Value::as_str);
         (!cause.is_empty()).then(|| hung_up(&cause, "", name))
     }
 
-    /// Hangs up a request that was not answered yet (Plivo, Call API, hang up a call request).
+    /// Hangs up what was not answered yet, by the request; or a call (Plivo, Call API, hang up a call request; hang up
+    /// a call).
     fn cancel(&self, provider_id: &str) -> Option<Request> {
-        let url = self.url(&["Request", provider_id]).ok()?;
+        let segments = match asked(provider_id) {
+            Some(Asked { uuid, .. }) => ["Request", uuid],
+            None => ["Call", provider_id],
+        };
+        let url = self.url(&segments).ok()?;
         Some(self.basic(Request::new(Method::DELETE, url)))
     }
 
@@ -218,11 +260,8 @@ impl Provider for Plivo {
         } else {
             query(callback.url).as_bytes()
         });
-        // The name that the request was answered with; records have another one.
-        let names = ["RequestUUID", "ALegRequestUUID", "CallUUID"];
-        let call = names.into_iter().find_map(|name| field(&fields, name));
-        let call = call.map(|call| Value::String(call.to_owned()));
-        let provider_id = id(call.as_ref()).ok_or_else(|| unreadable("it names no call"))?;
+        let provider_id =
+            named(&fields, callback.url).ok_or_else(|| unreadable("it names no call"))?;
         let status = field(&fields, "CallStatus");
         let cause = field(&fields, "HangupCauseCode");
         let progress = match (cause, status, field(&fields, "Event")) {
@@ -243,6 +282,66 @@ impl Provider for Plivo {
             progress,
         }])
     }
+}
+
+/// A call by its request.
+struct Asked<'a> {
+    uuid: &'a str,
+    from: &'a str,
+    to: &'a str,
+    since: Timestamp,
+}
+
+/// Reads an identifier; `None` if it is a call's UUID.
+fn asked(provider_id: &str) -> Option<Asked<'_>> {
+    let (uuid, rest) = provider_id.rsplit_once('@')?;
+    let mut parts = rest.split('-');
+    let (from, to, since) = (parts.next()?, parts.next()?, parts.next()?);
+    let since: i64 = since.parse().ok()?;
+    let since = Timestamp::from_micros(since.saturating_mul(1_000_000));
+    Some(Asked {
+        uuid,
+        from,
+        to,
+        since,
+    })
+}
+
+/// The record of the call between these numbers: the one that has the request's UUID, else the only one since then.
+fn among(calls: &[Value], uuid: &str, from: &str, to: &str, since: Timestamp) -> Found {
+    let is = |value: &Value, digits: &str| {
+        let named = value.as_str().map(|named| named.trim_start_matches('+'));
+        named == Some(digits)
+    };
+    let between = |call: &&Value| is(&call["to_number"], to) && is(&call["from_number"], from);
+    let listed = calls.iter().filter(between).map(|call| Listed {
+        id: id(call.get("call_uuid")),
+        created: call["initiation_time"].as_str().and_then(parse_rfc3339),
+        ours: (call["call_uuid"] == uuid).then_some(true),
+    });
+    pick(listed.collect(), since)
+}
+
+/// The identifier of the call that a callback speaks of, as its request was answered, if the callback tells all of it.
+fn named(fields: &[(String, String)], url: &str) -> Option<String> {
+    let uuid = |names: &[&str]| {
+        let uuid = names.iter().find_map(|name| field(fields, name))?;
+        id(Some(&Value::from(uuid)))
+    };
+    let digits = |name: &str| {
+        let digits = field(fields, name)?.trim_start_matches('+');
+        let good = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+        good.then_some(digits)
+    };
+    let Some(request) = uuid(&["RequestUUID", "ALegRequestUUID"]) else {
+        return uuid(&["CallUUID"]);
+    };
+    let query = form(query(url).as_bytes());
+    let asked_at = field(&query, ASKED).filter(|at| at.parse::<i64>().is_ok());
+    Some(match (digits("From"), digits("To"), asked_at) {
+        (Some(from), Some(to), Some(asked_at)) => format!("{request}@{from}-{to}-{asked_at}"),
+        _ => request,
+    })
 }
 
 /// Plivo, Signature validation V3, as its helper libraries do it: the address, its query sorted, the form's fields

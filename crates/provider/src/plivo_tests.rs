@@ -21,6 +21,9 @@ fn made(more: Value) -> Result<Plivo, InvalidSettings> {
     Plivo::new(settings(with(fields(), &more), &["plivo_auth_token"]))
 }
 
+/// The call of the request r-1.
+const ASKED_FOR: &str = "r-1@14155550100-14155550123-1795866510";
+
 fn plivo() -> Plivo {
     made(json!({})).unwrap()
 }
@@ -31,7 +34,7 @@ fn a_call_is_asked_for_as_plivo_documents_it() {
     assert_eq!(line(&request), format!("POST {ACCOUNT}/Call/"));
     let basic = format!("Basic {}", STANDARD.encode(format!("MA1:{SECRET}")));
     assert_eq!(header(&request, "authorization"), basic);
-    let callback = "https://ringdown.example/callbacks/1?run_id=42&team=acme&attempt_id=attempt-7";
+    let callback = "https://ringdown.example/callbacks/1?run_id=42&team=acme&attempt_id=attempt-7&asked_at=1795866510";
     assert_eq!(
         body(&request),
         json!({
@@ -87,8 +90,8 @@ fn answers_mean_what_plivo_documents() {
     outcomes(
         &plivo(),
         &[
-            (201, accepted.clone(), "placed", "r-1"),
-            (200, accepted, "placed", "r-1"),
+            (201, accepted.clone(), "placed", ASKED_FOR),
+            (200, accepted, "placed", ASKED_FOR),
             (
                 201,
                 json!({"message": "call fired", "request_uuid": ["r-1"]}),
@@ -165,21 +168,66 @@ fn a_call_is_followed_and_called_off() {
     let plivo = plivo();
     let request = plivo.status("u-1").unwrap();
     assert_eq!(line(&request), format!("GET {ACCOUNT}/Call/u-1/"));
+    assert_eq!(
+        line(&plivo.cancel("u-1").unwrap()),
+        format!("DELETE {ACCOUNT}/Call/u-1/")
+    );
     for (cause, ending) in ENDINGS {
         let number: i64 = cause.parse().unwrap();
         let call = json!({"hangup_cause_code": number, "hangup_cause_name": "So"});
         assert_eq!(
-            plivo.progress(&answer(200, call)),
+            plivo.progress("call-1", &answer(200, call)),
             Some(ended(ending, None, "So"))
         );
     }
-    assert_eq!(plivo.progress(&answer(200, "{}")), None);
+    assert_eq!(plivo.progress("call-1", &answer(200, "{}")), None);
     assert_eq!(
-        plivo.progress(&answer(404, r#"{"hangup_cause_code": 4000}"#)),
+        plivo.progress("call-1", &answer(404, r#"{"hangup_cause_code": 4000}"#)),
         None
     );
-    let request = plivo.cancel("r-1").unwrap();
+}
+
+#[test]
+fn a_call_is_found_by_what_it_was_asked_for_with() {
+    let plivo = plivo();
+    let request = plivo.status(ASKED_FOR).unwrap();
+    let query = "call_direction=outbound&from_number=14155550100&to_number=14155550123\
+                 &end_time__gte=2026-11-28+11%3A48%3A30&limit=20";
+    assert_eq!(line(&request), format!("GET {ACCOUNT}/Call/?{query}"));
+    let request = plivo.cancel(ASKED_FOR).unwrap();
     assert_eq!(line(&request), format!("DELETE {ACCOUNT}/Request/r-1/"));
+
+    let record = |uuid: &str, code: u16, more: Value| {
+        with(
+            json!({"call_uuid": uuid, "to_number": "14155550123", "from_number": "+14155550100",
+                "initiation_time": "2026-11-28 17:18:30+05:30", "hangup_cause_code": code,
+                "hangup_cause_name": "So"}),
+            &more,
+        )
+    };
+    let stands =
+        |records: Value| plivo.progress(ASKED_FOR, &answer(200, json!({"objects": records})));
+    let busy = Some(ended(Ending::Busy, None, "So"));
+    let ours = record("u-1", 3010, json!({}));
+    let earlier = record(
+        "u-0",
+        4000,
+        json!({"initiation_time": "2026-11-28 11:48:29+00:00"}),
+    );
+    let other = record("u-2", 4000, json!({"from_number": "14155550101"}));
+    assert_eq!(stands(json!([ours, earlier, other])), busy);
+    // Of two that can be it, the one that has the request's UUID.
+    let twin = record("u-3", 4000, json!({}));
+    assert_eq!(stands(json!([ours, twin])), None);
+    let named = record("r-1", 3010, json!({}));
+    assert_eq!(stands(json!([twin, named])), busy);
+    assert_eq!(stands(json!([earlier, other])), None);
+    assert_eq!(stands(json!([])), None);
+    let refused = answer(401, json!({"objects": [ours]}));
+    assert_eq!(plivo.progress(ASKED_FOR, &refused), None);
+    // What is no moment is a part of a UUID.
+    let request = plivo.status("r-1@14155550100-14155550123-x").unwrap();
+    assert!(request.url.contains("/Call/r-1@"), "{}", request.url);
 }
 
 fn signed(message: &str) -> String {
@@ -217,6 +265,20 @@ fn news_is_believed_if_it_is_signed() {
         sent(RINGING).arrives(&plivo),
         Ok(news("r-1", Progress::Ringing))
     );
+    let of_request = [
+        ("CallStatus", "ringing"),
+        ("From", "+14155550100"),
+        ("RequestUUID", "r-1"),
+        ("To", "14155550123"),
+    ];
+    let mut whole = sent(&of_request);
+    whole.url += "&asked_at=1795866510";
+    let query = "asked_at=1795866510&attempt_id=attempt-7&run_id=42&team=acme";
+    let fields: String = of_request.iter().map(|(k, v)| format!("{k}{v}")).collect();
+    let message = format!("https://ringdown.example/callbacks/1?{query}.{fields}.12345");
+    whole.headers[0].1 = signed(&message);
+    let ringing = Ok(news(ASKED_FOR, Progress::Ringing));
+    assert_eq!(whole.arrives(&plivo), ringing);
     let up = [("CallStatus", "in-progress"), ("CallUUID", "u-1")];
     assert_eq!(
         sent(&up).arrives(&plivo),

@@ -106,6 +106,7 @@ impl Provider for Retell {
             queues: false,
             repeatable_for: Some(Duration::from_secs(3600)),
             looks_up: true,
+            least_ring: Duration::ZERO,
         }
     }
 
@@ -168,7 +169,7 @@ impl Provider for Retell {
         self.get(Method::GET, ["v2", "get-call", provider_id])
     }
 
-    fn progress(&self, answer: &Response) -> Option<Progress> {
+    fn progress(&self, _provider_id: &str, answer: &Response) -> Option<Progress> {
         if !answer.status.is_success() {
             return None;
         }

@@ -129,7 +129,7 @@ fn a_call_is_polled_and_stopped() {
     assert_eq!(body, Value::Null);
     assert_eq!(request.headers["authorization"], format!("Bearer {SECRET}"));
 
-    let progress = |status, reason| account.progress(&answer(200, call(status, reason)));
+    let progress = |status, reason| account.progress("call-1", &answer(200, call(status, reason)));
     assert_eq!(progress("registered", ""), Some(Progress::Queued));
     assert_eq!(progress("ongoing", ""), Some(Progress::Answered));
     assert_eq!(progress("new", ""), None);
@@ -163,7 +163,7 @@ fn a_call_is_polled_and_stopped() {
         assert_eq!(progress(status, reason), Some(ended(ending, None, reason)));
     }
     let refused = answer(404, call("ended", ""));
-    assert_eq!(account.progress(&refused), None);
+    assert_eq!(account.progress("call-1", &refused), None);
 }
 
 fn signed(body: &str, at: Timestamp, key: &str) -> String {

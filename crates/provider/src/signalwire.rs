@@ -1,7 +1,6 @@
-use std::time::Duration;
-
 use url::Url;
 
+use crate::ask::Ring;
 use crate::laml::{Dialect, Instructions, Laml, Speaks};
 use crate::table::{Row, Table, never, never_by, passing_by};
 use crate::{InvalidSettings, Settings, ask};
@@ -43,8 +42,9 @@ static DIALECT: Dialect = Dialect {
     },
     path: &["api", "laml", "2010-04-01", "Accounts"],
     suffix: "",
-    overtime: Duration::ZERO,
+    ring: Ring::between(1, 600),
     signature: "X-SignalWire-Signature",
+    signature_settings: None,
 };
 
 /// A project at SignalWire.
@@ -78,6 +78,7 @@ impl SignalWire {
             account: ask::id_setting(&mut settings, "project_id")?,
             token: settings.credential("signalwire_api_token")?,
             signing_key: settings.secret("signalwire_signing_key"),
+            shared_key: None,
             from: settings.number("from_number")?,
             instructions: Instructions::Url(url),
         };

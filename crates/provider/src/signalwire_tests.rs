@@ -178,7 +178,7 @@ fn a_call_is_found_followed_and_called_off() {
         ),
     ] {
         let said = call["status"].as_str().unwrap();
-        let progress = signalwire.progress(&answer(200, &call));
+        let progress = signalwire.progress("call-1", &answer(200, &call));
         assert_eq!(progress, Some(ended(ending, Some(code), said)));
     }
 }

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use ringdown_domain::dial::{Ending, Outcome};
 use ringdown_domain::{E164, Timestamp};
 use ringdown_egress::{Method, Request, Response, StatusCode};
@@ -36,7 +38,7 @@ const ROWS: &[Row] = &[
     never(422, "check model_id, from_number and the number to call"),
 ];
 
-/// A workspace at Synthflow (Platform API, Calls).
+/// A workspace at Synthflow (Platform API, Calls). Nothing documented calls a call off or hangs it up.
 #[derive(Clone, Debug)]
 pub struct Synthflow {
     base: Url,
@@ -103,6 +105,7 @@ impl Provider for Synthflow {
             queues: true,
             repeatable_for: None,
             looks_up: true,
+            least_ring: Duration::ZERO,
         }
     }
 
@@ -169,7 +172,7 @@ impl Provider for Synthflow {
         self.get(url)
     }
 
-    fn progress(&self, answer: &Response) -> Option<Progress> {
+    fn progress(&self, _provider_id: &str, answer: &Response) -> Option<Progress> {
         if answer.status != StatusCode::OK {
             return None;
         }

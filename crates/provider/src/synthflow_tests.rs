@@ -148,7 +148,7 @@ fn a_call_is_followed() {
     assert!(synthflow.cancel("c-1").is_none());
     let progress = |call: Value| {
         let body = json!({"response": {"calls": [call]}});
-        synthflow.progress(&answer(200, body))
+        synthflow.progress("call-1", &answer(200, body))
     };
     for (status, expected) in [
         ("pending", Some(Progress::Queued)),
@@ -204,7 +204,7 @@ fn a_call_is_followed() {
         assert_eq!(progress(call), Some(ended(ending, None, error)));
     }
     assert_eq!(
-        synthflow.progress(&answer(200, r#"{"response": {"calls": []}}"#)),
+        synthflow.progress("call-1", &answer(200, r#"{"response": {"calls": []}}"#)),
         None
     );
 }

@@ -10,7 +10,7 @@ use ringdown_vault::Secret;
 use serde_json::{Value, json};
 use url::Url;
 
-use crate::ask::{self, at, bearer, object, set};
+use crate::ask::{self, Ring, at, bearer, object, set};
 use crate::echo;
 use crate::ending::{by_sip, sip_code};
 use crate::listed::{Listed, list, pick};
@@ -72,7 +72,13 @@ const ROWS: &[Row] = &[
     ),
 ];
 
+/// Telnyx, Dial, `timeout_secs`.
+const RING: Ring = Ring::between(5, 600);
+
 /// An account at Telnyx (Call Control, Dial).
+///
+/// A call's identifier is its leg's, which its events are found by, an `@`, and its `call_control_id`, which commands
+/// need. One without an `@` is a leg whose `call_control_id` nothing told.
 #[derive(Clone, Debug)]
 pub struct Telnyx {
     base: Url,
@@ -150,6 +156,7 @@ impl Provider for Telnyx {
             queues: false,
             repeatable_for: Some(Duration::from_secs(30)),
             looks_up: true,
+            least_ring: RING.least(),
         }
     }
 
@@ -165,7 +172,7 @@ impl Provider for Telnyx {
             "connection_id": self.connection_id,
             "to": order.to.as_str(),
             "from": from.as_str(),
-            "timeout_secs": ask::ring(order, 5, 600, "Telnyx")?,
+            "timeout_secs": RING.seconds(order, "Telnyx")?,
             // It would try other routes after the timeout.
             "retry_on_timeout": false,
             "command_id": order.attempt_id,
@@ -195,7 +202,6 @@ impl Provider for Telnyx {
         bearer(request, self.api_key.expose())
     }
 
-    /// A call is known by its leg, which its events, look-ups and callbacks name.
     fn outcome(&self, _order: &Order, answer: &Response) -> Outcome {
         let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
         if answer.status.is_client_error() && tells_of_a_repeat(&said(&answer.body, &self.api_key))
@@ -203,8 +209,8 @@ impl Provider for Telnyx {
             // What a repeated command is answered with is not documented: the first one may have dialed.
             return TABLE.doubt(answer, &self.api_key, "");
         }
-        let named = |path: &str| id(body.pointer(path)).filter(|_| answer.cut.is_none());
-        let call = named("/data/call_leg_id").or_else(|| named("/data/call_control_id"));
+        let data = body.get("data").filter(|_| answer.cut.is_none());
+        let call = data.and_then(name);
         TABLE.judge(answer, call, &error_code(&body), &self.api_key)
     }
 
@@ -232,14 +238,32 @@ impl Provider for Telnyx {
                     echo::in_tag(&client_state(state)).1.as_deref() == Some(&order.attempt_id)
                 }),
         });
-        pick(listed.collect(), asked_at)
+        match pick(listed.collect(), asked_at) {
+            Found::Call { provider_id: leg } => {
+                let of_leg = events
+                    .iter()
+                    .filter(|event| event["call_leg_id"] == leg.as_str());
+                let mut names = of_leg.filter_map(name).filter(|name| *name != leg);
+                let provider_id = names.next().unwrap_or(leg);
+                Found::Call { provider_id }
+            }
+            other => other,
+        }
     }
 
     fn status(&self, provider_id: &str) -> Option<Request> {
-        self.events(&[("filter[leg_id]", provider_id)])
+        let leg = provider_id.split('@').next().unwrap_or(provider_id);
+        self.events(&[("filter[leg_id]", leg)])
     }
 
-    fn progress(&self, answer: &Response) -> Option<Progress> {
+    /// Also ends a call that is up (Telnyx, Call commands, Hangup).
+    fn cancel(&self, provider_id: &str) -> Option<Request> {
+        let (_, control) = provider_id.split_once('@')?;
+        let url = at(&self.base, &["v2", "calls", control, "actions", "hangup"]).ok()?;
+        bearer(post_json(url, &json!({})), self.api_key.expose()).ok()
+    }
+
+    fn progress(&self, _provider_id: &str, answer: &Response) -> Option<Progress> {
         if answer.status != StatusCode::OK {
             return None;
         }
@@ -284,8 +308,7 @@ impl Provider for Telnyx {
             "call.hangup" => hung_up(payload, false),
             _ => return Ok(Vec::new()),
         };
-        let leg = id(payload.get("call_leg_id")).or_else(|| id(payload.get("call_control_id")));
-        let provider_id = leg.ok_or_else(|| unreadable("it names no call"))?;
+        let provider_id = name(payload).ok_or_else(|| unreadable("it names no call"))?;
         let state = payload["client_state"].as_str().map(client_state);
         let (run, attempt_id) = echo::in_tag(&state.unwrap_or_default());
         Ok(vec![News {
@@ -341,6 +364,15 @@ fn hung_up(event: &Value, answered: bool) -> Progress {
         sip_code,
         said: clean(cause.unwrap_or("call.hangup")),
     }
+}
+
+/// A call's identifier.
+fn name(event: &Value) -> Option<String> {
+    let leg = id(event.get("call_leg_id"))?;
+    Some(match id(within(event, "call_control_id")) {
+        Some(control) => format!("{leg}@{control}"),
+        None => leg,
+    })
 }
 
 fn client_state(text: &str) -> Value {

@@ -26,6 +26,9 @@ fn telnyx() -> Telnyx {
     made(json!({})).unwrap()
 }
 
+/// The leg and its call_control_id.
+const CALL: &str = "leg-1@v3:x";
+
 fn state() -> String {
     STANDARD.encode(json!({"run_id": 42, "attempt_id": "attempt-7"}).to_string())
 }
@@ -121,12 +124,19 @@ fn answers_mean_what_telnyx_documents() {
     outcomes(
         &telnyx(),
         &[
-            (200, json!({"data": call}), "placed", "leg-1"),
+            (200, json!({"data": call}), "placed", CALL),
+            (
+                200,
+                json!({"data": {"call_leg_id": "leg-1"}}),
+                "placed",
+                "leg-1",
+            ),
+            // Its events could not be found.
             (
                 200,
                 json!({"data": {"call_control_id": "v3:x"}}),
-                "placed",
-                "v3:x",
+                "ambiguous",
+                "names no call",
             ),
             (200, json!({"data": {}}), "ambiguous", "names no call"),
             (
@@ -253,6 +263,11 @@ fn a_lost_call_is_found_by_its_state_or_its_numbers_and_time() {
         provider_id: leg.to_owned(),
     };
     assert_eq!(found(json!([silent, ours, other, ours])), call("leg-1"));
+    let named = event(
+        "leg-1",
+        json!({"payload": {"client_state": state(), "call_control_id": "v3:x"}}),
+    );
+    assert_eq!(found(json!([ours, named, other])), call(CALL));
     assert_eq!(found(json!([silent, silent, other])), call("leg-2"));
     assert_eq!(
         found(json!([silent, event("leg-4", json!({}))])),
@@ -266,13 +281,15 @@ fn a_lost_call_is_found_by_its_state_or_its_numbers_and_time() {
 #[test]
 fn a_call_is_followed_by_its_events() {
     let telnyx = telnyx();
-    let request = telnyx.status("leg-1").unwrap();
-    let expected = "GET https://api.telnyx.com/v2/call_events?filter%5Btype%5D=webhook&filter%5Bleg_id%5D=leg-1&page%5Bsize%5D=50";
-    assert_eq!(line(&request), expected);
+    for call in ["leg-1", CALL] {
+        let request = telnyx.status(call).unwrap();
+        let expected = "GET https://api.telnyx.com/v2/call_events?filter%5Btype%5D=webhook&filter%5Bleg_id%5D=leg-1&page%5Bsize%5D=50";
+        assert_eq!(line(&request), expected);
+    }
     let progress = |names: &[&str], cause: Value| {
         let event = |name: &&str| json!({"name": name, "metadata": {"payload": cause}});
         let events: Value = names.iter().map(event).collect();
-        telnyx.progress(&answer(200, json!({"data": events})))
+        telnyx.progress("call-1", &answer(200, json!({"data": events})))
     };
     let none = json!({});
     assert_eq!(progress(&[], none.clone()), None);
@@ -300,6 +317,14 @@ fn a_call_is_followed_by_its_events() {
     }
     let over = progress(&["call.answered", "call.hangup"], none);
     assert_eq!(over, Some(ended(Ending::Completed, None, "call.hangup")));
+    let hangup = telnyx.cancel(CALL).unwrap();
+    assert_eq!(
+        line(&hangup),
+        "POST https://api.telnyx.com/v2/calls/v3:x/actions/hangup"
+    );
+    assert_eq!(body(&hangup), json!({}));
+    let key = format!("Bearer {SECRET}");
+    assert_eq!(header(&hangup, "authorization"), key);
     assert!(telnyx.cancel("leg-1").is_none());
 }
 
@@ -328,11 +353,11 @@ fn news_is_believed_if_it_is_signed() {
     let none = json!({});
     assert_eq!(
         told("call.initiated", none.clone()),
-        Ok(news("leg-1", Progress::Ringing))
+        Ok(news(CALL, Progress::Ringing))
     );
     assert_eq!(
         told("call.answered", none.clone()),
-        Ok(news("leg-1", Progress::Answered))
+        Ok(news(CALL, Progress::Answered))
     );
     assert_eq!(told("call.machine.detection.ended", none), Ok(Vec::new()));
     let busy = told(
@@ -341,7 +366,7 @@ fn news_is_believed_if_it_is_signed() {
     );
     assert_eq!(
         busy,
-        Ok(news("leg-1", ended(Ending::Busy, Some(486), "user_busy")))
+        Ok(news(CALL, ended(Ending::Busy, Some(486), "user_busy")))
     );
     let unknown = told("call.answered", json!({"client_state": null})).unwrap();
     assert_eq!((unknown[0].run, &unknown[0].attempt_id), (None, &None));

@@ -104,6 +104,7 @@ impl Provider for TriggerUrl {
             // Longer than any window.
             repeatable_for: self.deduplicates.then_some(Duration::from_secs(3600)),
             looks_up: false,
+            least_ring: Duration::ZERO,
         }
     }
 

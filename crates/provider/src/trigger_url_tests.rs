@@ -34,7 +34,7 @@ fn the_receiver_gets_all_it_needs_to_call_once_and_in_time() {
             "dynamic_variables": {"name": "Ada & Bo", "seats": 2, "vip": true, "tags": ["a"], "X-Trace": "t1"},
             "run_id": 42,
             "attempt_id": "attempt-7",
-            "closes_at": "2026-11-28T11:49:30.400Z",
+            "closes_at": "2026-11-28T11:49:11.300Z",
         })
     );
     let fields = json!({"trigger_url": "https://agent.example/call"});

@@ -1,5 +1,4 @@
-use std::time::Duration;
-
+use crate::ask::Ring;
 use crate::laml::{Dialect, Instructions, Laml, Speaks};
 use crate::table::{Row, Table, never, never_by, passing_by};
 use crate::{InvalidSettings, Settings, ask};
@@ -73,8 +72,9 @@ static DIALECT: Dialect = Dialect {
     path: &["2010-04-01", "Accounts"],
     suffix: ".json",
     // Some call flows ring five seconds longer than Timeout.
-    overtime: Duration::from_secs(5),
+    ring: Ring::between(1, 600).overtime(5),
     signature: "X-Twilio-Signature",
+    signature_settings: Some("X-Twilio-Webhooks-Signature-Settings"),
 };
 
 /// An account at Twilio.
@@ -86,6 +86,8 @@ impl Twilio {
     ///
     /// * `account_sid`: the account; it has to be there.
     /// * secret `twilio_auth_token`: its auth token, which also signs its callbacks; it has to be there.
+    /// * secret `twilio_shared_key`: the secret of the account's SharedKey, if Twilio signs callbacks with one instead
+    ///   (HMAC-SHA256); by default such callbacks are refused.
     /// * One of `url` (where Twilio fetches TwiML; the variables are put into its query), `twiml` (the document
     ///   itself) and `application_sid` (a TwiML application, which reports to its own address only). The latter two
     ///   take no variables.
@@ -111,6 +113,7 @@ impl Twilio {
             base: settings.base("https://api.twilio.com")?,
             account: ask::id_setting(&mut settings, "account_sid")?,
             signing_key: Some(token.clone()),
+            shared_key: settings.secret("twilio_shared_key"),
             token,
             from: settings.number("from_number")?,
             instructions,

@@ -3,6 +3,8 @@
     reason = "tables of values read better"
 )]
 
+use std::time::Duration;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use proptest::prelude::*;
@@ -308,11 +310,11 @@ fn a_call_is_followed_and_called_off() {
         ("canceled", Some(ended(Ending::Cancelled, None, "canceled"))),
         ("else", None),
     ] {
-        let progress = twilio.progress(&answer(200, json!({"status": status})));
+        let progress = twilio.progress("call-1", &answer(200, json!({"status": status})));
         assert_eq!(progress, expected, "{status}");
     }
     assert_eq!(
-        twilio.progress(&answer(404, json!({"status": "busy"}))),
+        twilio.progress("call-1", &answer(404, json!({"status": "busy"}))),
         None
     );
     let request = twilio.cancel("CA1").unwrap();
@@ -421,6 +423,36 @@ fn news_of_others_is_refused() {
     let mut late = sent(RINGING);
     late.at = ASKED_AT.plus(Duration::from_secs(301));
     assert_eq!(late.arrives(&twilio), Err(Rejected::Stale { seconds: 302 }));
+}
+
+#[test]
+fn a_shared_key_signs_what_says_so() {
+    let shared = "shared-key-of-tests";
+    let secrets = [("twilio_auth_token", SECRET), ("twilio_shared_key", shared)];
+    let both = Twilio::new(settings_with(fields(), &secrets)).unwrap();
+    let mut sent = sent(RINGING);
+    let by_token = sent.headers.clone();
+    sent.headers = vec![
+        ("X-Twilio-Signature", {
+            let key = hmac::Key::new(hmac::HMAC_SHA256, shared.as_bytes());
+            let mut sorted = RINGING.to_vec();
+            sorted.sort_unstable();
+            let sorted: String = sorted.iter().map(|(k, v)| format!("{k}{v}")).collect();
+            let message = format!("{}{sorted}", sent.url);
+            STANDARD.encode(hmac::sign(&key, message.as_bytes()))
+        }),
+        (
+            "X-Twilio-Webhooks-Signature-Settings",
+            "key=webhooks_sharedkey_1,algorithm=HMAC_SHA256".to_owned(),
+        ),
+    ];
+    assert_eq!(sent.arrives(&both), Ok(news("CA1", Progress::Ringing)));
+    // Not by the token, and not without the key.
+    assert_eq!(sent.arrives(&twilio()), Err(Rejected::NotExpected));
+    sent.headers[0] = by_token[0].clone();
+    assert_eq!(sent.arrives(&both), Err(Rejected::Forged));
+    sent.headers.pop();
+    assert_eq!(sent.arrives(&both), Ok(news("CA1", Progress::Ringing)));
 }
 
 #[test]

@@ -1,5 +1,7 @@
 mod proof;
 
+use std::time::Duration;
+
 use ringdown_domain::dial::{Ending, Outcome};
 use ringdown_domain::{E164, Timestamp};
 use ringdown_egress::{Method, Request, Response};
@@ -49,7 +51,8 @@ const ROWS: &[Row] = &[
 
 /// A Vapi organisation (API reference: Create Call, List Calls, Get Call; server messages).
 ///
-/// Vapi has no field for the time to ring, and no documented way to call off a call that waits.
+/// Vapi has no field for the time to ring, and no documented way to call off a call that waits: `schedulePlan` is for
+/// calls of another day, and live call control ends what was answered, at an address that asks for no credentials.
 #[derive(Clone, Debug)]
 pub struct Vapi {
     base: Url,
@@ -119,8 +122,8 @@ impl Provider for Vapi {
         format!("vapi organisation of key {}", fingerprint(&self.key))
     }
 
-    /// Vapi, call concurrency: 10 lines. Its limit on requests is shown in its dashboard and not documented;
-    /// one each second is a guess on the safe side. Calls above the concurrency may wait.
+    /// Vapi, Call concurrency: 10 lines. Its limit on requests is shown in its dashboard and documented nowhere: one
+    /// each second is a cautious choice of ours. Calls above the concurrency may wait.
     fn habits(&self) -> Habits {
         Habits {
             calls_per_second: 1.0,
@@ -128,6 +131,7 @@ impl Provider for Vapi {
             queues: true,
             repeatable_for: None,
             looks_up: true,
+            least_ring: Duration::ZERO,
         }
     }
 
@@ -211,7 +215,7 @@ impl Provider for Vapi {
         bearer(Request::new(Method::GET, url), self.key.expose()).ok()
     }
 
-    fn progress(&self, answer: &Response) -> Option<Progress> {
+    fn progress(&self, _provider_id: &str, answer: &Response) -> Option<Progress> {
         if !answer.status.is_success() {
             return None;
         }

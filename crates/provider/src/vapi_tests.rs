@@ -176,7 +176,7 @@ fn a_call_is_polled() {
     assert!(account.cancel("c1").is_none());
     let progress = |status: &str, reason: &str| {
         let body = json!({ "id": "c1", "status": status, "endedReason": reason });
-        account.progress(&answer(200, body))
+        account.progress("call-1", &answer(200, body))
     };
     for (status, expected) in [
         ("scheduled", Some(Progress::Queued)),

@@ -8,7 +8,7 @@ use ringdown_vault::Secret;
 use serde_json::{Map, Value, json};
 use url::Url;
 
-use crate::ask::{self, at, bearer, caller, ring, set, url_setting, with_variables};
+use crate::ask::{self, Ring, at, bearer, caller, set, url_setting, with_variables};
 use crate::echo::{self, names};
 use crate::ending::sip_code;
 use crate::jwt::{Claims, PrivateKey, verify};
@@ -42,7 +42,7 @@ const ROWS: &[Row] = &[
 ];
 
 /// Shortest and longest time to ring, in seconds (`ringing_timer`).
-const RING: (u64, u64) = (1, 120);
+const RING: Ring = Ring::between(1, 120);
 
 /// How long a token holds. It is used at once; Vonage allows up to a day.
 const LIFETIME: Duration = Duration::from_secs(300);
@@ -134,6 +134,7 @@ impl Provider for Vonage {
             queues: false,
             repeatable_for: None,
             looks_up: true,
+            least_ring: RING.least(),
         }
     }
 
@@ -150,7 +151,7 @@ impl Provider for Vonage {
             "from": { "type": "phone", "number": digits(from) },
             "answer_url": [answer_url],
             "answer_method": "GET",
-            "ringing_timer": ring(order, RING.0, RING.1, "Vonage")?,
+            "ringing_timer": RING.seconds(order, "Vonage")?,
         });
         if let Some(url) = order.callback_with_run() {
             set(&mut body, "event_url", json!([url]));
@@ -201,7 +202,7 @@ impl Provider for Vonage {
         self.signed(Request::new(Method::GET, url)).ok()
     }
 
-    fn progress(&self, answer: &Response) -> Option<Progress> {
+    fn progress(&self, _provider_id: &str, answer: &Response) -> Option<Progress> {
         if !answer.status.is_success() {
             return None;
         }

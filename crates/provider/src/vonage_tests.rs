@@ -192,8 +192,12 @@ fn a_call_is_polled_and_hung_up() {
         ("record", None),
     ] {
         let body = json!({ "uuid": "u-1", "status": status });
-        assert_eq!(account.progress(&answer(200, &body)), expected, "{status}");
-        assert_eq!(account.progress(&answer(404, &body)), None);
+        assert_eq!(
+            account.progress("call-1", &answer(200, &body)),
+            expected,
+            "{status}"
+        );
+        assert_eq!(account.progress("call-1", &answer(404, &body)), None);
     }
 }
 

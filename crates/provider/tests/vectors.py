@@ -23,11 +23,12 @@ from nacl.signing import SigningKey
 from plivo.utils import signature_v3 as plivo
 from retell.lib import webhook_auth as retell
 from telnyx.lib.webhook_verification import WebhookVerificationError, verify_webhook_signature
-from twilio.request_validator import RequestValidator
+from twilio.request_validator import RequestValidator, get_signature_algorithm
 from werkzeug.datastructures import MultiDict
 
 SECRET = "s3cret-of-vectors-with-32-bytes-or-more"
 OTHER = "s3cret-of-somebody-else-with-32-bytes-or-more"
+SHARED = "s3cret-of-a-shared-key-with-32-bytes-or-more"
 BASE = "https://ringdown.example/callbacks/9"
 NOW = int(time.time())
 ODD = ["", " ", "a b", "a+b", "50%", "a&b=c", "é", "日本", "😀", "x" * 300, "\t", "a\nb", "%2B", "~!*'()", '"', "\\", "/"]
@@ -102,18 +103,20 @@ def lists(fields):
 # Twilio
 
 
-def twilio_believes(token, algorithm=None):
-    def believes(arrived):
-        fields = MultiDict(parse_qsl(arrived["body"], keep_blank_values=True))
-        fields = fields if arrived["method"] == "POST" else {}
-        signature = arrived["headers"].get("X-Twilio-Signature", "")
-        return RequestValidator(token).validate(arrived["url"], fields, signature, algorithm)
+TWILIO_SETTINGS = "X-Twilio-Webhooks-Signature-Settings"
 
-    return believes
+
+def twilio_believes(arrived):
+    fields = MultiDict(parse_qsl(arrived["body"], keep_blank_values=True))
+    fields = fields if arrived["method"] == "POST" else {}
+    signature = arrived["headers"].get("X-Twilio-Signature", "")
+    settings = arrived["headers"].get(TWILIO_SETTINGS)
+    key, algorithm = SHARED if settings else SECRET, get_signature_algorithm(settings)
+    return RequestValidator(key).validate(arrived["url"], fields, signature, algorithm)
 
 
 def twilio():
-    believes = twilio_believes(SECRET)
+    believes = twilio_believes
     status = [
         ("CallSid", "CA42"),
         ("CallStatus", "ringing"),
@@ -135,13 +138,28 @@ def twilio():
     tamper(made, believes, "X-Twilio-Signature", True)
     tag = RequestValidator(OTHER).compute_signature(BASE, MultiDict(status))
     case("twilio", "another token", believes, urlencode(status), {"X-Twilio-Signature": tag})
-    tag = RequestValidator(SECRET).compute_signature(BASE, MultiDict(status), "HMAC_SHA256")
-    headers = {
-        "X-Twilio-Signature": tag,
-        "X-Twilio-Webhooks-Signature-Settings": "key=webhooks_sharedkey_1,algorithm=HMAC_SHA256",
-    }
-    believes = twilio_believes(SECRET, "HMAC_SHA256")
-    case("twilio", "shared key", believes, urlencode(status), headers)
+    shared = "key=webhooks_sharedkey_1,algorithm=HMAC_SHA256"
+    for number in range(5):
+        fields, url = form(status), address()
+        tag = RequestValidator(SHARED).compute_signature(url, MultiDict(fields), "HMAC_SHA256")
+        headers = {"X-Twilio-Signature": tag, TWILIO_SETTINGS: shared}
+        made = case("twilio", f"shared key {number}", believes, urlencode(fields), headers, url)
+        tamper(made, believes, "X-Twilio-Signature", True)
+    for key in (SHARED, SECRET, OTHER):
+        for algorithm in ("HMAC_SHA256", "HMAC_SHA1"):
+            tag = RequestValidator(key).compute_signature(BASE, MultiDict(status), algorithm)
+            for settings in (
+                shared,
+                "key=1, algorithm=hmac_sha256",
+                "algorithm=HMAC_SHA1",
+                "key=1",
+                "algorithm=",
+                "algorithm=HMAC_SHA512",
+                "",
+            ):
+                headers = {"X-Twilio-Signature": tag, TWILIO_SETTINGS: settings}
+                name = f"{key} by {algorithm} for {settings!r}"
+                case("twilio", name, believes, urlencode(status), headers)
 
 
 # Plivo
@@ -345,4 +363,4 @@ telnyx()
 retell_cases()
 elevenlabs()
 livekit()
-print(json.dumps({"secret": SECRET, "telnyx_public_key": TELNYX_PUBLIC, "cases": cases}))
+print(json.dumps({"secret": SECRET, "shared_key": SHARED, "telnyx_public_key": TELNYX_PUBLIC, "cases": cases}))

@@ -272,6 +272,11 @@ impl FakeCarrier {
         self.shared.books().cancelled.clone()
     }
 
+    /// What was granted before calls were asked for, as JSON, in that order: LiveKit's dispatches of agents.
+    pub fn prepared(&self) -> Vec<serde_json::Value> {
+        self.shared.books().prepared.clone()
+    }
+
     /// Dials what [`Fault::Queue`] left waiting.
     pub fn release(&self) {
         self.shared.change(Books::release);

@@ -1,4 +1,4 @@
-//! The ways to dial, against real commands and real sockets.
+//! The ways to dial, against real commands, real sockets and fakes of providers.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -8,6 +8,7 @@
 
 mod account;
 mod exec;
+mod hosted;
 mod routes;
 mod sip;
 mod support;

@@ -52,6 +52,7 @@ impl Lanes {
             account,
             calls_per_second,
             concurrent_calls,
+            ..
         } = limits;
         let name = format!("{account} {calls_per_second} {concurrent_calls:?}");
         let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);

@@ -356,18 +356,25 @@ async fn calls_per_second_are_those_of_the_account_and_not_of_each_dialer() {
         "{:?}",
         begun.elapsed()
     );
-    let (mut placed, mut dropped) = (0, 0);
+    let (mut placed, mut dropped, mut waited) = (0, 0, 0);
     for run in 1..=60 {
         match facts.outcome(run).await {
-            Step::Placed(_) => placed += 1,
+            Step::Placed(_) => {
+                placed += 1;
+                waited += u32::from(facts.has_claimed(run));
+            }
             Step::NotPlaced(step) => {
-                assert!(step.reason.starts_with("dropped: "), "{step:?}");
+                // The last moments of a window can be over before they are used.
+                let late = step.reason.contains("no time to ring");
+                assert!(late || step.reason.starts_with("dropped: "), "{step:?}");
                 dropped += 1;
             }
             other => panic!("{other:?}"),
         }
     }
     assert_eq!(placed, fake.all_rings());
+    // Who has a run and waits for its turn says so.
+    assert!(waited + 5 >= placed, "{waited} of {placed} said so");
     assert!(
         (20..=42).contains(&placed),
         "{placed} placed, {dropped} dropped"

@@ -21,6 +21,13 @@ fn claimed() -> Step {
     })
 }
 
+fn refused(step: Step) -> String {
+    match step {
+        Step::NotPlaced(refused) => refused.reason,
+        other => panic!("not refused: {other:?}"),
+    }
+}
+
 fn settled(step: Step) -> Settled {
     match step {
         Step::Settled(settled) => settled,
@@ -51,10 +58,7 @@ async fn inherited(window: Duration) -> (World, Facts, Step) {
 async fn the_run_of_a_dialer_that_died_after_its_claim_is_dialed_by_its_heir() {
     let (world, facts, outcome) = inherited(PATIENCE).await;
     assert!(matches!(outcome, Step::Placed(_)), "{outcome:?}");
-    assert_eq!(
-        facts.stages(1),
-        [Stage::Claimed, Stage::Intended, Stage::Placed]
-    );
+    assert_eq!(facts.stages(1), [Stage::Intended, Stage::Placed]);
     assert_eq!(world.dialed(), [1]);
 }
 
@@ -62,17 +66,13 @@ async fn the_run_of_a_dialer_that_died_after_its_claim_is_dialed_by_its_heir() {
 async fn an_heir_that_comes_too_late_fences_the_dead_off_and_says_so() {
     // Taken by the heir after a second, when less than the half second that a ring is worth is left.
     let (world, mut facts, outcome) = inherited(Duration::from_millis(1300)).await;
-    let settled = settled(outcome);
-    assert_eq!(settled.outcome, "not_placed");
-    assert!(settled.reason.contains("nothing was dialed"), "{settled:?}");
+    let reason = refused(outcome);
+    assert!(reason.contains("no time to ring"), "{reason}");
     let Step::Intended(fence) = facts.stage(1, Stage::Intended).await else {
         panic!("not an intention")
     };
     assert!(fence.fence, "the dead dialer could still dial");
-    assert_eq!(
-        facts.stages(1),
-        [Stage::Claimed, Stage::Intended, Stage::Settled]
-    );
+    assert_eq!(facts.stages(1), [Stage::Intended, Stage::NotPlaced]);
     assert!(world.dialed().is_empty());
 }
 
@@ -114,8 +114,8 @@ fn a_dialer_that_dies_in_the_middle_of_a_dial_is_not_repeated() {
         assert!(world.dialed().is_empty());
         assert_eq!(
             facts.producers(1),
-            ["victim", "victim", "heir"],
-            "who claimed, intended and settled"
+            ["victim", "heir"],
+            "who intended and settled"
         );
     });
     drop(victim);
@@ -140,17 +140,14 @@ async fn a_dialer_that_died_after_its_report_leaves_nothing_to_say() {
     facts.outcome(2).await;
     dialer.drain(PATIENCE).await;
     facts.everything(&world).await;
-    assert_eq!(
-        facts.stages(1),
-        [Stage::Claimed, Stage::Intended, Stage::Placed]
-    );
+    assert_eq!(facts.stages(1), [Stage::Intended, Stage::Placed]);
     assert_eq!(facts.attempts(2), [attempt_on(&again)]);
     assert_eq!(world.dialed(), [2]);
 }
 
-/// A dialer has claimed, was paused, and wakes up to find an intention written in its place. It dials nothing and says
-/// nothing; the transition comes again to whoever answers for it, and that one says this.
-async fn overtaken(fence: bool) -> Settled {
+/// A dialer was paused, and wakes up to find an intention written in its place. It dials nothing and says nothing; the
+/// transition comes again to whoever answers for it, and that one says this.
+async fn overtaken(fence: bool) -> Step {
     let world = World::new().await;
     let mut facts = world.facts().await;
     let pending = world.pending_envelope(1);
@@ -160,23 +157,20 @@ async fn overtaken(fence: bool) -> Settled {
     world.bus.publish(&pending, "1").await.unwrap();
     let routes = routes([(ROUTE, world.script("call.sh", NOTE))]).await;
     let dialer = world.dialer("late", routes).await;
-    let settled = settled(facts.outcome(1).await);
+    let outcome = facts.outcome(1).await;
     dialer.drain(PATIENCE).await;
     facts.everything(&world).await;
-    assert_eq!(
-        facts.stages(1),
-        [Stage::Intended, Stage::Claimed, Stage::Settled]
-    );
+    assert_eq!(facts.stages(1).len(), 2, "{:?}", facts.stages(1));
     assert!(world.dialed().is_empty());
-    settled
+    outcome
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dialer_that_was_overtaken_does_not_dial() {
-    let fenced = overtaken(true).await;
-    assert_eq!(fenced.outcome, "not_placed", "{fenced:?}");
-    let dialed = overtaken(false).await;
-    assert_eq!(dialed.outcome, "unknown", "{dialed:?}");
+    let reason = refused(overtaken(true).await);
+    assert!(reason.contains("nothing was dialed"), "{reason}");
+    let settled = settled(overtaken(false).await);
+    assert_eq!(settled.outcome, "unknown", "{settled:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -202,10 +196,7 @@ async fn what_a_dial_came_to_survives_a_restart_of_the_bus() {
     assert!(matches!(outcome, Step::Placed(_)), "{outcome:?}");
     dialer.drain(PATIENCE).await;
     facts.everything(&world).await;
-    assert_eq!(
-        facts.stages(1),
-        [Stage::Claimed, Stage::Intended, Stage::Placed]
-    );
+    assert_eq!(facts.stages(1), [Stage::Intended, Stage::Placed]);
     assert_eq!(gate.unseen(), 0);
 }
 
@@ -256,9 +247,9 @@ async fn carry(mut client: TcpStream, mut server: TcpStream, breaks: &mut VecDeq
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_claim_whose_confirmation_was_lost_is_kept() {
+async fn an_intention_whose_confirmation_was_lost_is_kept() {
     let world = World::new().await;
-    let subjects = ["rd.v1.dial.team.1.claimed", "rd.v1.dial.team.1.intended"];
+    let subjects = ["rd.v1.dial.team.1.intended", "rd.v1.dial.team.1.placed"];
     let way = breaking_way(world.server.url(), subjects).await;
     let routes = routes([(ROUTE, world.script("call.sh", NOTE))]).await;
     let options = Options {
@@ -272,9 +263,6 @@ async fn a_claim_whose_confirmation_was_lost_is_kept() {
     assert!(matches!(outcome, Step::Placed(_)), "{outcome:?}");
     dialer.drain(PATIENCE).await;
     facts.everything(&world).await;
-    assert_eq!(
-        facts.stages(1),
-        [Stage::Claimed, Stage::Intended, Stage::Placed]
-    );
+    assert_eq!(facts.stages(1), [Stage::Intended, Stage::Placed]);
     assert_eq!(world.dialed(), [1]);
 }

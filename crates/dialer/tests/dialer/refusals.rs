@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::world::{Facts, NOTE, PATIENCE, ROUTE, World, exec, gated, options, routes, within};
 
-const NOT_BEGUN: [Stage; 3] = [Stage::Claimed, Stage::Intended, Stage::NotPlaced];
+const NOT_BEGUN: [Stage; 2] = [Stage::Intended, Stage::NotPlaced];
 
 async fn refused(facts: &mut Facts, run: i64) -> String {
     match facts.outcome(run).await {
@@ -177,11 +177,7 @@ async fn the_end_of_a_command_decides_whether_it_is_tried_again() {
             _ => String::new(),
         };
         assert!(reason.contains(word), "{route}: {reason}");
-        assert_eq!(
-            facts.stages(run),
-            [Stage::Claimed, Stage::Intended, stage],
-            "{route}"
-        );
+        assert_eq!(facts.stages(run), [Stage::Intended, stage], "{route}");
         let dialed = world.dialed().into_iter().filter(|dialed| *dialed == run);
         assert_eq!(dialed.count(), tries, "{route}");
     }

@@ -312,16 +312,22 @@ impl Facts {
         self.stage(MARKER, Stage::Claimed).await;
     }
 
-    /// What was read about a run so far.
+    /// What was read about a run so far, but for claims: those are made by whoever has to wait, on a busy machine too.
     pub(crate) fn stages(&self, run: i64) -> Vec<Stage> {
-        self.of(run)
+        self.unclaimed(run)
             .map(|(_, fact)| fact.stage().unwrap())
             .collect()
     }
 
+    /// Whether somebody was read to have it and wait.
+    pub(crate) fn has_claimed(&self, run: i64) -> bool {
+        self.of(run)
+            .any(|(_, fact)| fact.stage() == Some(Stage::Claimed))
+    }
+
     /// Who published it.
     pub(crate) fn producers(&self, run: i64) -> Vec<&str> {
-        self.of(run).map(|(name, _)| name.as_str()).collect()
+        self.unclaimed(run).map(|(name, _)| name.as_str()).collect()
     }
 
     /// The attempts it belongs to.
@@ -332,6 +338,11 @@ impl Facts {
             .collect();
         attempts.dedup();
         attempts
+    }
+
+    fn unclaimed(&self, run: i64) -> impl Iterator<Item = &(String, DialFact)> {
+        let is_claim = |fact: &DialFact| fact.stage() == Some(Stage::Claimed);
+        self.of(run).filter(move |(_, fact)| !is_claim(fact))
     }
 
     fn of(&self, run: i64) -> impl Iterator<Item = &(String, DialFact)> {

@@ -324,6 +324,7 @@ fn how_it_is_dialed() {
                     account: "twilio AC1".to_owned(),
                     calls_per_second: 1.0,
                     concurrent_calls: None,
+                    least_ring: std::time::Duration::ZERO,
                 },
             );
         },

@@ -90,6 +90,8 @@ pub(super) fn form(bytes: &[u8]) -> Value {
 pub(super) enum Route {
     /// To place a call.
     Create,
+    /// For something that has to be there before a call is placed.
+    Prepare,
     /// To list calls.
     Find,
     /// To read a call.
@@ -194,6 +196,15 @@ pub(super) trait Adapter: Send + Sync {
     /// # Errors
     /// What is wrong with it; it is refused with 400 then.
     fn placing(&self, ask: &Ask) -> Result<Placing, String>;
+
+    /// The answer to a request for something that has to be there before a call is placed.
+    ///
+    /// # Errors
+    /// What is wrong with it; it is refused with 400 then.
+    fn prepares(&self, ask: &Ask) -> Result<Answer, String> {
+        let _ = ask;
+        Err("there is nothing to prepare".to_owned())
+    }
 
     /// How long the service knows the key of a request.
     fn repeatable(&self) -> Option<Duration> {

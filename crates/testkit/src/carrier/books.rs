@@ -82,6 +82,8 @@ pub struct FakeCall {
     pub key: Option<String>,
     /// When it was accepted.
     pub(super) created: Timestamp,
+    /// When it ended, if it did.
+    pub(super) ended: Option<Timestamp>,
     pub(super) forgotten: bool,
 }
 
@@ -103,6 +105,7 @@ impl FakeCall {
             callback: placing.callback,
             key: placing.key,
             created: Timestamp::now(),
+            ended: None,
             forgotten: false,
         }
     }
@@ -112,6 +115,7 @@ impl FakeCall {
         if self.ending().is_none() && self.state != state {
             self.state = state;
             self.history.push(state);
+            self.ended = self.ending().map(|_| Timestamp::now());
         }
     }
 
@@ -143,6 +147,8 @@ pub(super) struct Books {
     pub(super) requests: u64,
     pub(super) creates: u64,
     pub(super) cancelled: Vec<String>,
+    /// What was asked for, before calls were.
+    pub(super) prepared: Vec<Value>,
     pub(super) deduplicates: bool,
     /// Where calls report whose request says nothing of it.
     pub(super) callback: Option<String>,
@@ -163,6 +169,7 @@ impl Books {
             requests: 0,
             creates: 0,
             cancelled: Vec::new(),
+            prepared: Vec::new(),
             deduplicates: false,
             callback: None,
             receiver: None,

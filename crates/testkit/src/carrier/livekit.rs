@@ -1,4 +1,4 @@
-//! LiveKit: SIP API, Room service API (Twirp), webhooks; the SIP errors of its protocol.
+//! LiveKit: SIP API, Room service API, Agent dispatch API (Twirp), webhooks; the SIP errors of its protocol.
 
 use serde_json::{Value, json};
 
@@ -66,6 +66,7 @@ impl Adapter for LiveKit {
         };
         match path.as_slice() {
             ["twirp", "livekit.SIP", "CreateSIPParticipant"] => Route::Create,
+            ["twirp", "livekit.AgentDispatchService", "CreateDispatch"] => Route::Prepare,
             ["twirp", "livekit.RoomService", "ListParticipants"] => Route::Find,
             ["twirp", "livekit.RoomService", "RemoveParticipant"] => {
                 Route::Cancel(ask.text("/room").unwrap_or_default())
@@ -95,6 +96,13 @@ impl Adapter for LiveKit {
         let from = ask.text("/sip_number");
         let from = from.unwrap_or_else(|| "number-of-trunk".to_owned());
         Ok(Placing::new(&from, ask.needed("/sip_call_to")?))
+    }
+
+    fn prepares(&self, ask: &Ask) -> Result<Answer, String> {
+        let (agent, room) = (ask.needed("/agent_name")?, ask.needed("/room")?);
+        let metadata = &ask.body["metadata"];
+        let body = json!({"id": "AD_1", "agent_name": agent, "room": room, "metadata": metadata});
+        Ok(Answer::new(200, body))
     }
 
     fn shape(&self) -> fn(&str) -> String {

@@ -1,8 +1,14 @@
-//! Plivo, Call API: make a call, call records, hang up a request, hangup causes; signature validation V3.
+//! Plivo, Call API: make a call, call records, hang up a request or a call, hangup causes; signature validation V3.
+//!
+//! A call goes by two names that have nothing to do with each other: its request's, and its own in its record.
 
 use serde_json::{Value, json};
 
-use super::adapter::{Adapter, Answer, Ask, Placing, Report, Route, bare, plus, since, uuid};
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+
+use super::adapter::{Adapter, Answer, Ask, Placing, Report, Route, bare, plus, uuid};
 use super::books::{FakeCall, FakeEnding, FakeState};
 use super::keys::Keys;
 use super::sign::{basic, sha256};
@@ -23,11 +29,27 @@ fn cause(ending: FakeEnding) -> (u16, &'static str) {
     }
 }
 
-/// The record of an ended call. Its name is not the one that the request was answered with.
+/// What a request is known by, and a call is not.
+fn request(uuid: &str) -> String {
+    format!("request {uuid}")
+}
+
+fn shown(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%M:%S+00:00").to_string()
+}
+
+/// A moment of a filter, in UTC to the second.
+fn moment(text: &str) -> Timestamp {
+    let at: DateTime = text.parse().unwrap();
+    TimeZone::UTC.to_timestamp(at).unwrap()
+}
+
+/// The record of an ended call.
 fn record(call: &FakeCall, ending: FakeEnding) -> Value {
     let (code, name) = cause(ending);
-    let created = call.created.strftime("%Y-%m-%d %H:%M:%S+00:00").to_string();
+    let (created, ended) = (shown(call.created), call.ended.map(shown));
     json!({
+        "end_time": ended,
         "call_uuid": call.other, "from_number": bare(&call.from), "to_number": bare(&call.to),
         "call_direction": "outbound", "initiation_time": created, "hangup_cause_code": code,
         "hangup_cause_name": name, "hangup_source": "Callee",
@@ -40,9 +62,8 @@ impl Adapter for Plivo {
             ("POST", ["v1", "Account", _, "Call"]) => Route::Create,
             ("GET", ["v1", "Account", _, "Call"]) => Route::Find,
             ("GET", ["v1", "Account", _, "Call", id]) => Route::Status((*id).to_owned()),
-            ("DELETE", ["v1", "Account", _, "Request" | "Call", id]) => {
-                Route::Cancel((*id).to_owned())
-            }
+            ("DELETE", ["v1", "Account", _, "Request", id]) => Route::Cancel(request(id)),
+            ("DELETE", ["v1", "Account", _, "Call", id]) => Route::Cancel((*id).to_owned()),
             _ => Route::Nothing,
         }
     }
@@ -73,10 +94,21 @@ impl Adapter for Plivo {
     }
 
     fn is(&self, call: &FakeCall, name: &str) -> bool {
-        call.id == name || call.other == name
+        call.other == name || request(&call.id) == name
+    }
+
+    /// A request is hung up until it is answered, a call until it is over.
+    fn cancels(&self, ask: &Ask, call: &FakeCall) -> Result<(), (u16, &'static str)> {
+        let by_request = ask.path.iter().any(|segment| segment == "Request");
+        match call.ending() {
+            None if by_request && call.answered() => Err((404, "not found")),
+            None => Ok(()),
+            Some(_) => Err((404, "not found")),
+        }
     }
 
     fn find(&self, ask: &Ask, calls: &[&FakeCall]) -> Answer {
+        let since = ask.queried("end_time__gte").map(moment);
         let fits = |call: &&&FakeCall| {
             let wants = |name: &str, number: &str| {
                 let wanted = ask.queried(name).map(bare);
@@ -84,7 +116,7 @@ impl Adapter for Plivo {
             };
             wants("from_number", &call.from)
                 && wants("to_number", &call.to)
-                && since(call, ask.queried("initiation_time__gte"))
+                && since.is_none_or(|since| call.ended.is_some_and(|ended| ended >= since))
         };
         let ended = |call: &&FakeCall| call.ending().map(|ending| record(call, ending));
         let found = calls.iter().rev().filter(fits);

@@ -221,6 +221,13 @@ fn decide(shared: &Shared, books: &mut Books, ask: &Ask) -> (Answer, Manner) {
                 Err(problem) => (adapter.refusal(400, &problem), Manner::Plain),
             };
         }
+        Route::Prepare => match adapter.prepares(ask) {
+            Ok(answer) => {
+                books.prepared.push(ask.body.clone());
+                answer
+            }
+            Err(problem) => adapter.refusal(400, &problem),
+        },
         Route::Find => {
             let calls: Vec<_> = books.calls.iter().filter(|call| !call.forgotten).collect();
             adapter.find(ask, &calls)

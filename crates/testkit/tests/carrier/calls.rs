@@ -6,14 +6,14 @@ use ringdown_testkit::carrier::{FakeCarrier, FakeEnding, FakeKind, FakeState, Fa
 
 use crate::support::{FROM, TO, now, order, place, provider, send};
 
-/// A call's name as the fake's books have it: LiveKit's also names the room.
+/// A call's name as the fake's books have it: those of some providers have a second part.
 fn in_books(id: &str) -> &str {
     id.split('@').next().unwrap()
 }
 
 async fn progress(provider: &dyn Provider, id: &str) -> Option<Progress> {
     let answer = send(provider.status(id)?).await.unwrap();
-    provider.progress(&answer)
+    provider.progress(id, &answer)
 }
 
 #[tokio::test]
@@ -76,7 +76,7 @@ async fn a_call_stands_as_the_fake_was_told() {
         let fake = FakeCarrier::start(kind);
         let provider = provider(&fake);
         let ringing = match kind {
-            // No status, or only of ended calls.
+            // No status, or only records of ended calls.
             FakeKind::TriggerUrl | FakeKind::Plivo => None,
             FakeKind::Retell | FakeKind::ElevenLabs => Some(Progress::Queued),
             _ => Some(Progress::Ringing),
@@ -95,7 +95,7 @@ async fn a_call_stands_as_the_fake_was_told() {
             (FakeEnding::Cancelled, Ending::Cancelled),
         ] {
             let expected = match (kind, ending) {
-                // No status at all; the name that it is answered with has no record; whoever left is not in the room.
+                // No status at all; whoever left is not in the room.
                 (FakeKind::TriggerUrl | FakeKind::LiveKit, _) => None,
                 // Twilio's resource has no SIP response, so whoever declines is busy.
                 (FakeKind::Twilio, FakeEnding::Rejected) => Some(Ending::Busy),
@@ -106,8 +106,9 @@ async fn a_call_stands_as_the_fake_was_told() {
                 }
                 _ => Some(read),
             };
-            let attempt = format!("attempt-{ending:?}");
-            let id = place(&*provider, &order(&attempt)).await;
+            let fake = FakeCarrier::start(kind);
+            let provider = self::provider(&fake);
+            let id = place(&*provider, &order("attempt-1")).await;
             fake.end(in_books(&id), ending);
             let ended = match progress(&*provider, &id).await {
                 Some(Progress::Ended { ending, .. }) => Some(ending),
@@ -148,6 +149,78 @@ async fn a_call_that_waits_is_called_off_before_it_rings() {
         fake.release();
         assert_eq!(fake.all_rings(), expected, "{kind:?}");
     }
+}
+
+#[tokio::test]
+async fn plivo_tells_of_the_call_that_was_asked_for_and_of_no_other() {
+    let fake = FakeCarrier::start(FakeKind::Plivo);
+    let provider = provider(&fake);
+    let mut elsewhere = order("attempt-2");
+    elsewhere.from = Some("+14155550101".parse().unwrap());
+    let ours = place(&*provider, &order("attempt-1")).await;
+    let other = place(&*provider, &elsewhere).await;
+    fake.end(in_books(&other), FakeEnding::Busy);
+    assert_eq!(progress(&*provider, &ours).await, None);
+    fake.end(in_books(&ours), FakeEnding::NoAnswer);
+    let told = progress(&*provider, &ours).await;
+    assert!(
+        matches!(
+            told,
+            Some(Progress::Ended {
+                ending: Ending::NoAnswer,
+                ..
+            })
+        ),
+        "{told:?}"
+    );
+    // A second call between the two numbers leaves a doubt.
+    let twin = place(&*provider, &order("attempt-3")).await;
+    fake.end(in_books(&twin), FakeEnding::Completed);
+    assert_eq!(progress(&*provider, &ours).await, None);
+    // What was answered is no request any more.
+    let up = place(&*provider, &elsewhere).await;
+    fake.answer(in_books(&up));
+    let refused = send(provider.cancel(&up).unwrap()).await.unwrap();
+    assert_eq!(refused.status.as_u16(), 404);
+    assert!(fake.cancelled().is_empty());
+}
+
+#[tokio::test]
+async fn telnyx_hangs_up_what_rings_and_what_was_answered() {
+    let fake = FakeCarrier::start(FakeKind::Telnyx);
+    let provider = provider(&fake);
+    for (attempt, answered, ending) in [
+        ("attempt-1", false, FakeEnding::Cancelled),
+        ("attempt-2", true, FakeEnding::Completed),
+    ] {
+        let (order, asked_at) = (order(attempt), now());
+        let id = place(&*provider, &order).await;
+        if answered {
+            fake.answer(in_books(&id));
+        }
+        // What is looked up can be hung up as well.
+        let look_up = send(provider.look_up(&order, asked_at).unwrap()).await;
+        let found = provider.found(&order, asked_at, &look_up.unwrap());
+        let provider_id = id.clone();
+        assert_eq!(found, Found::Call { provider_id });
+        let hangup = send(provider.cancel(&id).unwrap()).await.unwrap();
+        assert!(hangup.status.is_success(), "{hangup:?}");
+        assert_eq!(fake.call(in_books(&id)).state, FakeState::Ended(ending));
+    }
+}
+
+#[tokio::test]
+async fn elevenlabs_tells_of_a_call_that_has_the_carriers_name_only() {
+    let fake = FakeCarrier::start(FakeKind::ElevenLabs);
+    let provider = provider(&fake);
+    let id = place(&*provider, &order("attempt-1")).await;
+    place(&*provider, &order("attempt-2")).await;
+    let nameless = "CA1@attempt-1";
+    assert_eq!(progress(&*provider, nameless).await, Some(Progress::Queued));
+    fake.answer(&id);
+    let told = progress(&*provider, nameless).await;
+    assert_eq!(told, Some(Progress::Answered));
+    assert_eq!(progress(&*provider, "CA1@attempt-3").await, None);
 }
 
 #[tokio::test]

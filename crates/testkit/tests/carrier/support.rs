@@ -31,7 +31,7 @@ pub(crate) fn order(attempt: &str) -> Order {
         from: Some(FROM.parse().unwrap()),
         to: TO.parse().unwrap(),
         ring: Duration::from_secs(40),
-        closes_at: now().plus(Duration::from_secs(60)),
+        closes_at: now().plus(Duration::from_secs(40)),
         variables,
         sip_headers: Vec::new(),
         callback: Some("https://ringdown.example/callbacks/1".parse().unwrap()),
