@@ -2,6 +2,8 @@
 .DEFAULT_GOAL := help
 SHELL := bash
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
+# Many tests wait in real time, so two more at once than there are processors keep those busy.
+export NEXTEST_TEST_THREADS ?= $(shell expr $$(nproc) + 2)
 
 .PHONY: help
 help: ## List the targets
@@ -29,7 +31,7 @@ soak: tools-test ## Run the slow tests for long: RINGDOWN_SOAK seconds each camp
 
 .PHONY: bench
 bench: tools-test ## Measure the platform on both databases (about five minutes)
-	scripts/with-postgres.sh cargo run --locked --release --package ringdown-bench -- $(BENCH)
+	RINGDOWN_POSTGRES_FSYNC=on scripts/with-postgres.sh cargo run --locked --release --package ringdown-bench -- $(BENCH)
 
 .PHONY: ci
 ci: test ## Exactly what CI runs
