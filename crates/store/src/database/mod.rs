@@ -13,6 +13,7 @@ mod grouped;
 mod keys;
 mod ledger;
 mod matching;
+mod migrations;
 mod numbers;
 mod outbox;
 mod personalities;
@@ -43,12 +44,10 @@ use sqlx::{PgPool, SqlitePool};
 use apply::Step;
 use grouped::Group;
 use matching::Call;
+use migrations::{POSTGRES, SQLITE};
 
 use crate::sql::{Session, Writer, sql};
 use crate::{Actor, Error, NewAttempt, Result, Store, Transition};
-
-static SQLITE: sqlx::migrate::Migrator = sqlx::migrate!("migrations/sqlite");
-static POSTGRES: sqlx::migrate::Migrator = sqlx::migrate!("migrations/postgres");
 
 /// Longest wait for a connection.
 const ACQUIRE: Duration = Duration::from_secs(10);
