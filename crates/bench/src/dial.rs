@@ -1,5 +1,6 @@
 //! From a run that became `pending` on the bus to the request that makes the agent call, at a provider on loopback.
 
+use std::collections::HashSet;
 use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -25,6 +26,9 @@ use crate::world::CALLER;
 /// How often runs are published: as the platform's relay does, all that became pending since the last time.
 const WAVE: Duration = Duration::from_millis(10);
 
+/// How long it takes a call to reach its run.
+const UP_AFTER: Duration = Duration::from_millis(100);
+
 /// Dials that each dialer may have in flight while dialers are compared: what bounds them is how long their provider
 /// takes.
 const FEW: usize = 20;
@@ -33,7 +37,7 @@ const FEW: usize = 20;
 const SLOW: Duration = Duration::from_millis(200);
 
 /// Runs for each dialer then.
-const RUNS_EACH: usize = 400;
+const RUNS_EACH: usize = 800;
 
 /// Seconds of the same load before its time is taken.
 const WARM_UP: u64 = 2;
@@ -132,12 +136,12 @@ impl World {
         })
     }
 
-    fn pending(&self, run: i64) -> Message {
+    fn transition(&self, run: i64, seq: u64, status: RunStatus) -> Message {
         let opens_at = now();
         let transition = RunTransition {
             run_id: run,
-            seq: 2,
-            status: RunStatus::Pending.into(),
+            seq,
+            status: status.into(),
             number: "+15550100001".to_owned(),
             caller_ids: vec![CALLER.to_owned()],
             opens_at_us: opens_at.as_micros(),
@@ -148,13 +152,36 @@ impl World {
         };
         Message {
             envelope: self.bus.envelope(&self.team, Fact::Run(transition)),
-            id: format!("{run}:2"),
+            id: format!("{run}:{seq}"),
+        }
+    }
+
+    /// Lets every call reach its run soon after it was asked for, until it is dropped.
+    async fn answer_calls(&self) -> anyhow::Result<()> {
+        let mut up = HashSet::new();
+        let mut ticks = tokio::time::interval(UP_AFTER);
+        loop {
+            ticks.tick().await;
+            let asked: Vec<i64> = locked(&self.service.seen.asked)
+                .keys()
+                .copied()
+                .filter(|run| !SCRIPTED.contains(run) && !up.contains(run))
+                .collect();
+            let facts: Vec<Message> = asked
+                .iter()
+                .map(|run| self.transition(*run, 3, RunStatus::InProgress))
+                .collect();
+            self.bus.publish_all(&facts).await?;
+            up.extend(asked);
         }
     }
 
     /// Publishes runs that became pending at once. They count from just before they are sent.
     async fn publish(&self, runs: RangeInclusive<i64>) -> anyhow::Result<()> {
-        let facts: Vec<Message> = runs.clone().map(|run| self.pending(run)).collect();
+        let facts: Vec<Message> = runs
+            .clone()
+            .map(|run| self.transition(run, 2, RunStatus::Pending))
+            .collect();
         let at = Instant::now();
         locked(&self.service.seen.pending).extend(runs.map(|run| (run, at)));
         Ok(self.bus.publish_all(&facts).await?)
@@ -243,11 +270,18 @@ async fn latency(
         let runs = world.at_a_rate(first, per_second, seconds).await?;
         anyhow::Ok(first..first + runs)
     };
-    let (runs, (), scripted) =
-        tokio::join!(dialed, let_the_script_dial(&seen), script(&world.service));
-    let (runs, ()) = (runs?, scripted?);
-    let all = usize::try_from(runs.end - 1)? + SCRIPTED.count();
-    seen.until(all, PATIENCE).await?;
+    let dialed = async {
+        let (runs, (), scripted) =
+            tokio::join!(dialed, let_the_script_dial(&seen), script(&world.service));
+        let (runs, ()) = (runs?, scripted?);
+        let all = usize::try_from(runs.end - 1)? + SCRIPTED.count();
+        seen.until(all, PATIENCE).await?;
+        anyhow::Ok(runs)
+    };
+    let runs = tokio::select! {
+        runs = dialed => runs?,
+        failed = world.answer_calls() => return failed,
+    };
     let took = seen.took(runs)?;
     let scripted = seen.took(SCRIPTED)?;
     world.stop().await;

@@ -1,3 +1,4 @@
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_nats::connection::State;
@@ -132,6 +133,12 @@ impl Bus {
     /// Whether the connection is up right now; for health checks, not for decisions.
     pub fn is_connected(&self) -> bool {
         self.client.connection_state() == State::Connected
+    }
+
+    /// How often this connection was made: what was published between two of them was not heard by a [`crate::Watch`].
+    pub fn connections(&self) -> u64 {
+        let statistics = self.client.statistics();
+        statistics.connects.load(Ordering::Relaxed)
     }
 
     /// Messages that this connection received and could not use.

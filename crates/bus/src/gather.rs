@@ -12,12 +12,35 @@ use crate::{Bus, Published, Stream};
 
 type Waiting = (Outgoing, oneshot::Sender<Sent>);
 
+/// As many messages as there are callers that wait.
 #[derive(Debug, Default)]
 struct Queue {
-    /// As many as there are callers that wait.
-    waiting: VecDeque<Waiting>,
+    /// Something is begun or not by the server's word on these.
+    claims: VecDeque<Waiting>,
+    /// What has happened already.
+    facts: VecDeque<Waiting>,
     /// Somebody takes from it until it is empty.
     flowing: bool,
+}
+
+impl Queue {
+    /// What is sent next: the next claim, but many messages together before one alone.
+    fn next(&mut self) -> Vec<Waiting> {
+        // Nobody waits for what was given up.
+        self.claims.retain(|(_, answer)| !answer.is_closed());
+        self.facts.retain(|(_, answer)| !answer.is_closed());
+        let (from, most) = if worth_a_batch(self.claims.len()) {
+            (&mut self.claims, AT_ONCE)
+        } else if worth_a_batch(self.facts.len()) {
+            (&mut self.facts, AT_ONCE)
+        } else if self.claims.is_empty() {
+            (&mut self.facts, 1)
+        } else {
+            (&mut self.claims, 1)
+        };
+        let end = from.len().min(most);
+        from.drain(..end).collect()
+    }
 }
 
 /// One queue for each stream. Clones share them.
@@ -37,20 +60,12 @@ impl Gather {
         queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The next message, or as many as are sooner stored together; `None` once there are none, and then nobody takes
-    /// any more.
+    /// What is sent next; `None` once there is nothing, and then nobody takes any more.
     fn next(&self, stream: Stream) -> Option<Vec<Waiting>> {
         let mut queue = self.queue(stream);
-        // Nobody waits for what was given up.
-        queue.waiting.retain(|(_, answer)| !answer.is_closed());
-        let most = if worth_a_batch(queue.waiting.len()) {
-            AT_ONCE
-        } else {
-            1
-        };
-        let end = queue.waiting.len().min(most);
-        queue.flowing = end > 0;
-        queue.flowing.then(|| queue.waiting.drain(..end).collect())
+        let next = queue.next();
+        queue.flowing = !next.is_empty();
+        queue.flowing.then_some(next)
     }
 }
 
@@ -62,7 +77,12 @@ impl Bus {
         let (answer, answered) = oneshot::channel();
         let begin = {
             let mut queue = self.gather.queue(stream);
-            queue.waiting.push_back((message, answer));
+            let waiting = if message.is_claim {
+                &mut queue.claims
+            } else {
+                &mut queue.facts
+            };
+            waiting.push_back((message, answer));
             !std::mem::replace(&mut queue.flowing, true)
         };
         if begin {

@@ -35,6 +35,7 @@ pub(crate) fn worth_a_batch(messages: usize) -> bool {
 #[derive(Clone, Debug)]
 pub(crate) struct Outgoing {
     pub(crate) stream: Stream,
+    pub(crate) is_claim: bool,
     subject: String,
     headers: HeaderMap,
     payload: Bytes,
@@ -64,6 +65,7 @@ impl Outgoing {
         }
         Ok(Self {
             stream: Stream::of(&subject).ok_or(Error::NoSubject)?,
+            is_claim: matches!(unless, Unless::Taken),
             subject,
             headers,
             payload: ringdown_proto::encode(envelope).into(),

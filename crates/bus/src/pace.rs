@@ -100,17 +100,19 @@ impl Bus {
 }
 
 impl Pacer {
-    /// The earliest moment from `now` on that is nobody else's, or `None` if there is none up to `latest`, at most an
-    /// hour ahead. A moment that is not used is lost.
+    /// The earliest moments from `now` on that are nobody else's, at most `most`, and one at least; none if there is
+    /// none up to `latest`, or none within an hour. Moments that are not used are lost.
     ///
     /// # Errors
-    /// [`Error::Publish`] if the server did not answer; a moment may be lost.
+    /// [`Error::Publish`] if the server did not answer; moments may be lost.
     pub async fn next(
         &mut self,
         now: Timestamp,
         latest: Timestamp,
-    ) -> Result<Option<Timestamp>, Error> {
+        most: u32,
+    ) -> Result<Vec<Timestamp>, Error> {
         let latest = latest.min(now.plus(HORIZON));
+        let most = i64::from(most).clamp(1, self.grid.group);
         let first = self.grid.first(now);
         let (current, passed) = (
             first.div_euclid(self.grid.group),
@@ -119,19 +121,21 @@ impl Pacer {
         let mut group = current.max(self.full_before);
         while self.grid.at(group * self.grid.group) <= latest || group == current {
             let passed = if group == current { passed } else { 0 };
-            let mut given = self.count(group, 1).await?;
+            let mut given = self.count(group, most).await?;
             // Moments that have passed are nobody's.
             if given <= passed {
-                given = self.count(group, passed + 1 - given).await?;
+                given = self.count(group, passed + most - given).await?;
             }
-            if given <= self.grid.group {
-                let at = self.grid.at(group * self.grid.group + given - 1);
-                return Ok((at <= latest).then_some(at));
+            let ours = (given - most + 1).max(passed + 1)..=given.min(self.grid.group);
+            if !ours.is_empty() {
+                let begin = group * self.grid.group - 1;
+                let moments = ours.map(|number| self.grid.at(begin + number));
+                return Ok(moments.filter(|at| *at <= latest).collect());
             }
             group += 1;
             self.full_before = group;
         }
-        Ok(None)
+        Ok(Vec::new())
     }
 
     /// Adds to the counter of a group. Returns what it is then.

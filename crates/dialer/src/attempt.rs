@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use crate::accounts::{Accounts, Missing};
+use crate::cancelled::Cancelled;
 use crate::dial::{Dialing, Rest, dial, window_too_short};
 use crate::facts::Job;
 use crate::follow::Follow;
@@ -34,6 +35,7 @@ pub(crate) struct Context {
     /// `None`: this dialer has no accounts.
     pub(crate) accounts: Option<Accounts>,
     pub(crate) lanes: Lanes,
+    pub(crate) cancelled: Cancelled,
     pub(crate) metrics: Metrics,
     /// Least time before the window closes that a dial is worth.
     pub(crate) min_ring: Duration,

@@ -4,11 +4,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::future::BoxFuture;
-use ringdown_bus::{Claim, now, subject};
+use ringdown_bus::{Claim, now};
 use ringdown_carrier::{Carrier, Order};
 use ringdown_domain::E164;
 use ringdown_domain::dial::{Outcome, Retry};
-use ringdown_domain::run::Status;
 use ringdown_proto::v1::Envelope;
 use ringdown_proto::v1::dial_fact::{Ambiguous, Claimed, Intended, NotPlaced, Placed, Step};
 use tokio_util::sync::CancellationToken;
@@ -177,20 +176,21 @@ async fn turn(
     if stop.is_cancelled() {
         return Err("called off before it was dialed".to_owned());
     }
-    // Cancellations are heard as they are published; one from before the run was taken is not. If
-    // this cannot be read, a needless call is the lesser harm than none.
-    let cancelled = subject::run(&job.team, job.run, Status::Cancelled);
-    if let Ok(Some(_)) = context.bus.last(&cancelled).await {
-        return Err("the run was cancelled before it was dialed".to_owned());
-    }
-    let Some(lane) = lane else {
-        return Ok(None);
-    };
     let latest = job.closes_at.minus(least);
     let permitted = async {
+        let Some(lane) = lane else {
+            return Ok(None);
+        };
         let up = lane.room(latest).await?;
         lane.moment(latest).await?;
         Ok(up)
+    };
+    let permitted = async {
+        let (up, was_cancelled) = tokio::join!(permitted, context.cancelled.holds(job));
+        if was_cancelled {
+            return Err("the run was cancelled before it was dialed".to_owned());
+        }
+        up
     };
     let called_off = || Err("called off while it waited for its turn".to_owned());
     stop.run_until_cancelled(permitted)

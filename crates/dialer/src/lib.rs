@@ -21,6 +21,7 @@
 
 mod accounts;
 mod attempt;
+mod cancelled;
 mod dial;
 mod error;
 mod facts;

@@ -16,6 +16,7 @@ use tracing::{Instrument as _, debug, error, info, info_span, warn};
 use crate::Error;
 use crate::accounts::{Access, Accounts};
 use crate::attempt::{self, Context, Finished};
+use crate::cancelled::Cancelled;
 use crate::facts::Job;
 use crate::follow::{Ears, Followup};
 use crate::lane::Lanes;
@@ -111,6 +112,7 @@ impl Dialer {
                     .accounts
                     .map(|access| Accounts::new(bus.clone(), access)),
                 lanes: Lanes::new(bus.clone()),
+                cancelled: Cancelled::new(bus),
                 metrics: Metrics::register(registry)?,
                 min_ring: options.min_ring,
             },
@@ -273,6 +275,9 @@ impl Service {
             else {
                 continue;
             };
+            if status == Status::Cancelled {
+                self.context.cancelled.note(team.clone(), transition.run());
+            }
             let live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(handle) = live.get(&(team, transition.run())) {
                 handle.moved.send_replace(Some(status));

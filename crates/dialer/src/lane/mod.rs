@@ -3,12 +3,13 @@
 
 mod breaker;
 mod calls;
+mod turns;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use ringdown_bus::{Bus, Pacer, now};
+use ringdown_bus::{Bus, now};
 use ringdown_carrier::Limits;
 use ringdown_domain::Timestamp;
 use tracing::debug;
@@ -16,6 +17,7 @@ use tracing::debug;
 use breaker::Breaker;
 use calls::Calls;
 pub(crate) use calls::Up;
+use turns::Turns;
 
 /// Most accounts whose lanes are kept without being in use.
 const MOST: usize = 1_000;
@@ -23,10 +25,13 @@ const MOST: usize = 1_000;
 /// Pause before the bus is asked again for a moment.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// A moment that is nearer than this is now.
+const EXACT: Duration = Duration::from_millis(1);
+
 /// One account's lane.
 pub(crate) struct Lane {
     /// `None`: calls are started as they come.
-    pacer: Option<tokio::sync::Mutex<Pacer>>,
+    turns: Option<Turns>,
     calls: Option<Arc<Calls>>,
     breaker: Mutex<Breaker>,
     limits: Limits,
@@ -69,12 +74,12 @@ impl Lanes {
 impl Lane {
     fn new(bus: &Bus, limits: Limits) -> Self {
         let paced = limits.calls_per_second.is_finite();
-        let pacer = paced.then(|| bus.pacer(&limits.account, limits.calls_per_second));
+        let turns = paced.then(|| Turns::new(bus.pacer(&limits.account, limits.calls_per_second)));
         let calls = limits
             .concurrent_calls
             .map(|limit| Calls::start(bus.clone(), limits.account.clone(), limit));
         Self {
-            pacer: pacer.map(tokio::sync::Mutex::new),
+            turns,
             calls,
             breaker: Mutex::default(),
             limits,
@@ -111,12 +116,11 @@ impl Lane {
     /// Why that is not in time.
     pub(crate) async fn moment(&self, latest: Timestamp) -> Result<(), String> {
         self.rested(latest).await?;
-        let Some(pacer) = &self.pacer else {
+        let Some(turns) = &self.turns else {
             return Ok(());
         };
         let at = loop {
-            let asked = pacer.lock().await.next(now(), latest).await;
-            match asked {
+            match turns.next(latest).await {
                 Ok(Some(at)) => break at,
                 Ok(None) => {
                     return Err(format!(
@@ -132,7 +136,11 @@ impl Lane {
                 Err(error) => return Err(format!("dropped: no moment to dial was given: {error}")),
             }
         };
-        tokio::time::sleep(now().until(at)).await;
+        let left = now().until(at);
+        // Timers are up to a millisecond late, and no pace is exact to less than that.
+        if left > EXACT {
+            tokio::time::sleep(left).await;
+        }
         Ok(())
     }
 
