@@ -119,7 +119,15 @@ impl World {
     }
 
     async fn dialer(&self, name: usize) -> Server {
-        let arguments = ["serve", "dialer", "--nats-url", self.server.url()];
+        let url = self.server.url();
+        let arguments = [
+            "serve",
+            "dialer",
+            "--nats-url",
+            url,
+            "--health-listen",
+            "127.0.0.1:0",
+        ];
         let mut command = ringdown(&arguments);
         command.env("RINGDOWN_SECRETS_KEYS", self.key.expose());
         command.env("RINGDOWN_EGRESS_ALLOW", "127.0.0.0/8");
@@ -174,6 +182,15 @@ async fn outcomes(bus: Bus, runs: i64) -> BTreeMap<i64, Step> {
         }
     }
     outcomes
+}
+
+async fn page(url: &str) -> String {
+    let policy = ringdown_egress::Policy::allowing(&["127.0.0.0/8"]).unwrap();
+    let client = ringdown_egress::Client::new(policy);
+    let request = ringdown_egress::Request::new(ringdown_egress::Method::GET, url);
+    let answer = client.send(request).await.unwrap();
+    assert_eq!(answer.status, 200, "{url}");
+    String::from_utf8(answer.body.to_vec()).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -235,6 +252,11 @@ async fn dialers_that_are_killed_all_the_time_dial_every_number_once() {
     assert!(kills > 2, "{kills}");
     assert!(unknown * 8 < placed, "{unknown} of {runs} are unknown");
     for dialer in dialers {
+        // What dialers are scaled by.
+        let pages = &dialer.ready.health_url;
+        assert!(page(&format!("{pages}/readyz")).await.contains("ready"));
+        let metrics = page(&format!("{pages}/metrics")).await;
+        assert!(metrics.contains("ringdown_dialer_backlog 0"), "{metrics}");
         dialer.stop().await;
     }
 }

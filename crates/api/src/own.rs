@@ -273,6 +273,9 @@ pub struct ReadyLine {
     pub ready: bool,
     /// Where the REST API is.
     pub http_url: String,
+    /// Where the health pages of a process without the REST API are.
+    #[serde(default)]
+    pub health_url: String,
     /// Where calls go.
     pub sip_uri: String,
     /// Where the bus is, with credentials.

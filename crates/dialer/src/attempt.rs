@@ -107,7 +107,7 @@ async fn try_it(
         return Ok(finished);
     }
     let dialed = match way {
-        Ok(carrier) => dial(context, job, Arc::clone(carrier), stop).await,
+        Ok(carrier) => Box::pin(dial(context, job, Arc::clone(carrier), stop)).await,
         Err(reason) => Dialing::NotBegun(reason.clone()),
     };
     let theirs = match dialed {

@@ -68,6 +68,9 @@ const HEARD: [Status; 6] = [
     Status::Timeout,
 ];
 
+/// How often it is looked how many runs wait.
+const LOOK: Duration = Duration::from_secs(2);
+
 /// Most transitions that are taken in one request, if so many dials can begin.
 const AHEAD: usize = 64;
 
@@ -92,7 +95,7 @@ impl Dialer {
         let workers = bus
             .workers(WorkersOptions {
                 stream: Stream::Runs,
-                durable,
+                durable: durable.clone(),
                 filter: entering(Status::Pending),
                 ack_wait: options.ack_wait,
                 max_in_flight: UNANSWERED,
@@ -121,6 +124,7 @@ impl Dialer {
             hang_up: hang_up.clone(),
             leaving: stop.clone(),
             progress: options.ack_wait / 3,
+            durable,
         };
         let task = tokio::spawn(service.run(workers, watches, stop.clone()));
         Ok(Self {
@@ -157,6 +161,7 @@ struct Service {
     hang_up: CancellationToken,
     leaving: CancellationToken,
     progress: Duration,
+    durable: String,
 }
 
 impl Service {
@@ -170,6 +175,7 @@ impl Service {
         for (status, watch) in watches {
             watching.spawn(self.clone().hear(status, watch));
         }
+        watching.spawn(self.clone().measure());
         let mut working = JoinSet::new();
         loop {
             while let Some(ended) = working.try_join_next() {
@@ -197,6 +203,21 @@ impl Service {
             log_panic(ended);
         }
         watching.shutdown().await;
+    }
+
+    /// Looks now and then how many runs wait for a dialer, so that their number can be scaled by it.
+    async fn measure(self) {
+        let mut ticks = tokio::time::interval(LOOK);
+        loop {
+            ticks.tick().await;
+            match self.context.bus.backlog(Stream::Runs, &self.durable).await {
+                Ok(backlog) => {
+                    let backlog = i64::try_from(backlog).unwrap_or(i64::MAX);
+                    self.context.metrics.backlog.set(backlog);
+                }
+                Err(error) => debug!(%error, "cannot see how many runs wait for a dialer"),
+            }
+        }
     }
 
     async fn take(&self, delivery: Delivery, permit: OwnedSemaphorePermit) {

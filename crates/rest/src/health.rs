@@ -1,20 +1,26 @@
+use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Json;
-use axum::extract::State as Extract;
+use axum::extract::{Request, State as Extract};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
 use schemars::JsonSchema;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
+use tower::ServiceExt as _;
 
-use super::State;
 use super::operations::Table;
+use super::{Api, State, guarded, paths};
 
 /// Media type of the Prometheus text format.
 const EXPOSITION: &str = "text/plain; version=0.0.4";
 
 const PING_DEADLINE: Duration = Duration::from_secs(2);
+
+/// Longest time for one of the pages alone.
+const PROBE_DEADLINE: Duration = Duration::from_secs(5);
 
 /// What the health pages report.
 pub struct Health {
@@ -45,6 +51,22 @@ impl Health {
     pub(crate) fn drained(&self) -> CancellationToken {
         self.draining.clone()
     }
+}
+
+/// The health pages alone, for a process without the REST API. `is_connected` says whether it reaches NATS.
+pub fn probes(
+    health: Arc<Health>,
+    is_connected: impl Fn() -> bool + Clone + Send + Sync + 'static,
+) -> Api {
+    let rendered = Arc::clone(&health);
+    let router = Router::new()
+        .route("/healthz", get(alive))
+        .route(
+            "/readyz",
+            get(async move || readiness(&health, is_connected(), true)),
+        )
+        .route("/metrics", get(async move || exposition(&rendered)));
+    guarded(router, PROBE_DEADLINE).map_request(paths::normalise as fn(Request) -> Request)
 }
 
 pub(crate) fn operations(table: &mut Table) {
@@ -92,15 +114,20 @@ pub(crate) async fn alive() -> Json<Alive> {
 }
 
 pub(crate) async fn ready(Extract(state): Extract<State>) -> Response {
+    let ping = tokio::time::timeout(PING_DEADLINE, state.store().ping()).await;
+    let is_connected = state.engine.bus().is_connected();
+    readiness(&state.health, is_connected, matches!(ping, Ok(Ok(()))))
+}
+
+fn readiness(health: &Health, is_connected: bool, has_database: bool) -> Response {
     let mut missing = Vec::new();
-    if state.health.is_draining() {
+    if health.is_draining() {
         missing.push("draining: no new work is taken");
     }
-    let ping = tokio::time::timeout(PING_DEADLINE, state.store().ping()).await;
-    if !matches!(ping, Ok(Ok(()))) {
+    if !has_database {
         missing.push("the database does not answer");
     }
-    if !state.engine.bus().is_connected() {
+    if !is_connected {
         missing.push("NATS is not connected");
     }
     let (code, status) = match missing.is_empty() {
@@ -111,6 +138,10 @@ pub(crate) async fn ready(Extract(state): Extract<State>) -> Response {
 }
 
 pub(crate) async fn metrics(Extract(state): Extract<State>) -> Response {
+    exposition(&state.health)
+}
+
+fn exposition(health: &Health) -> Response {
     let kind = [(header::CONTENT_TYPE, EXPOSITION)];
-    (kind, (state.health.metrics)()).into_response()
+    (kind, (health.metrics)()).into_response()
 }

@@ -60,7 +60,7 @@ use tracing::Instrument as _;
 pub use auth::{Access, ApiKey, Limits, hash_key};
 pub use dispatch::Dispatcher;
 pub use doctor::Deployment;
-pub use health::Health;
+pub use health::{Health, probes};
 
 use error::Failure;
 use operations::Table;

@@ -107,6 +107,9 @@ pub(crate) struct Settings {
     /// Address of the REST API; port 0 takes a free one.
     #[arg(long)]
     pub(crate) http_listen: Option<String>,
+    /// Address of the health pages in a process without the REST API; port 0 takes a free one.
+    #[arg(long)]
+    pub(crate) health_listen: Option<String>,
     /// Address of the SIP endpoint; port 0 takes a free one.
     #[arg(long)]
     pub(crate) sip_listen: Option<String>,
@@ -145,6 +148,7 @@ impl Settings {
         };
         add("data_dir", self.data_dir.as_ref().map(text));
         add("http.listen", self.http_listen.clone());
+        add("health.listen", self.health_listen.clone());
         add("sip.listen", self.sip_listen.clone());
         add("nats.url", self.nats_url.clone());
         add("database.path", self.database.as_ref().map(text));

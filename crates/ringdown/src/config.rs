@@ -24,6 +24,7 @@ use settings::{SETTINGS, env_key, env_name};
 pub(crate) struct Config {
     pub(crate) data_dir: PathBuf,
     pub(crate) http_listen: SocketAddr,
+    pub(crate) health_listen: Option<SocketAddr>,
     pub(crate) public_url: Option<String>,
     pub(crate) sip_listen: SocketAddr,
     pub(crate) sip_advertised_ip: Option<IpAddr>,
@@ -62,6 +63,7 @@ impl Default for Config {
         Self {
             data_dir: default_data_dir(),
             http_listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            health_listen: None,
             public_url: None,
             sip_listen: SocketAddr::from(([127, 0, 0, 1], 5060)),
             sip_advertised_ip: None,

@@ -13,6 +13,7 @@ mod dialer;
 mod doctor;
 mod exit;
 mod print;
+mod probes;
 mod progress;
 mod queue;
 mod roles;

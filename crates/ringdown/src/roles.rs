@@ -27,6 +27,7 @@ use tracing::{error, info, warn};
 
 use crate::config::{Config, Voice};
 use crate::exit::Failure;
+use crate::probes::Probes;
 
 /// A role of the deployment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -64,6 +65,7 @@ pub(crate) struct Running {
     pub(crate) registry: Registry,
     bus: Bus,
     platform: Option<Platform>,
+    pub(crate) probes: Option<Probes>,
     testing_agent: Option<ringdown_testing_agent::Handle>,
     dialer: Option<Dialer>,
     scorer: Option<Scorer>,
@@ -116,6 +118,7 @@ pub(crate) async fn start(config: &Config, roles: &[Role]) -> Result<Running, Fa
         registry,
         bus,
         platform: None,
+        probes: None,
         testing_agent: None,
         dialer: None,
         scorer: None,
@@ -151,6 +154,9 @@ pub(crate) async fn start(config: &Config, roles: &[Role]) -> Result<Running, Fa
     }
     if has(Role::Platform) {
         start_platform(config, &mut running).await?;
+    } else if let Some(listen) = config.health_listen {
+        let probes = Probes::start(listen, &running.bus, &running.registry).await?;
+        running.probes = Some(probes);
     }
     Ok(running)
 }
@@ -421,6 +427,9 @@ impl Running {
         if let Some(platform) = &self.platform {
             platform.health.drain();
         }
+        if let Some(probes) = &self.probes {
+            probes.drain();
+        }
         let dialer = self.dialer.take();
         let agent = self.testing_agent.take();
         tokio::join!(
@@ -440,6 +449,9 @@ impl Running {
         }
         if let Some(platform) = self.platform.take() {
             end_platform(platform).await;
+        }
+        if let Some(probes) = self.probes.take() {
+            probes.stop().await;
         }
         self.observer.take();
         if let Err(error) = self.bus.close().await {

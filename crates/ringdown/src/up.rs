@@ -89,6 +89,8 @@ fn announce(running: &Running, roles: &[Role], format: Format) -> Result<(), Fai
         http_url: running
             .http
             .map_or_else(String::new, |address| format!("http://{address}")),
+        health_url: (running.probes.as_ref())
+            .map_or_else(String::new, |probes| format!("http://{}", probes.address)),
         sip_uri: running
             .sip
             .map_or_else(String::new, |address| format!("sip:{address}")),
@@ -106,6 +108,7 @@ fn announce(running: &Running, roles: &[Role], format: Format) -> Result<(), Fai
     let mut text = format!("ringdown is ready ({})\n", names.join(", "));
     for (name, value) in [
         ("REST API", &line.http_url),
+        ("health", &line.health_url),
         ("SIP", &line.sip_uri),
         ("NATS", &line.nats_url),
         ("API key", &line.admin_key),

@@ -139,3 +139,39 @@ fn value(registry: &Registry, name: &str) -> f64 {
         _ => f64::from(u32::try_from(metric.get_histogram().get_sample_count()).unwrap()),
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn runs_that_no_dialer_has_taken_yet_are_counted() {
+    let world = World::new().await;
+    let (routes, mut gate) = gated();
+    let alone = Options {
+        concurrency: 1,
+        ..options(routes)
+    };
+    let bus = connect(world.server.url(), "only").await;
+    let registry = Registry::new();
+    let dialer = Dialer::start(&bus, alone, &registry).await.unwrap();
+    let backlog = || {
+        let families = registry.gather();
+        let backlog = families
+            .iter()
+            .find(|family| family.name() == "ringdown_dialer_backlog");
+        backlog.unwrap().get_metric()[0].get_gauge().value()
+    };
+    for run in 1..=4 {
+        world.pending(run).await;
+    }
+    assert_eq!(gate.dialing().await, 1);
+    let counted = async |wanted: f64| {
+        within(async {
+            while (backlog() - wanted).abs() > 0.1 {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        })
+        .await;
+    };
+    counted(3.0).await;
+    gate.open(4);
+    counted(0.0).await;
+    dialer.drain(PATIENCE).await;
+}

@@ -53,6 +53,14 @@ pub(super) const SETTINGS: &[Setting] = &[
         },
     },
     Setting {
+        key: "health.listen",
+        doc: "Address of /healthz, /readyz and /metrics in a process without the REST API, ip:port; port 0 takes a free one. Default: none.",
+        apply: |config, text| {
+            config.health_listen = Some(read(text, "an address such as 127.0.0.1:9090")?);
+            Ok(())
+        },
+    },
+    Setting {
         key: "http.public_url",
         doc: "Where others reach the REST API, for links in webhooks. Default: http:// and the address listened on.",
         apply: |config, text| {
