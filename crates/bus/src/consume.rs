@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull};
 use async_nats::jetstream::{self, AckKind};
-use futures::StreamExt as _;
+use futures::{FutureExt as _, StreamExt as _};
 use ringdown_proto::v1::Envelope;
 use tracing::{debug, warn};
 
@@ -215,6 +215,22 @@ impl Workers {
     }
 }
 
+impl Workers {
+    /// Takes no more facts. What was taken in advance goes to other workers at once.
+    pub async fn leave(mut self) {
+        let Some(messages) = &mut self.messages else {
+            return;
+        };
+        while let Some(Some(Ok(message))) = messages.next().now_or_never() {
+            let answered = message.ack_with(AckKind::Nak(None));
+            if !matches!(tokio::time::timeout(DEADLINE, answered).await, Ok(Ok(()))) {
+                debug!(consumer = %self.options.durable, "a fact comes again later");
+                return;
+            }
+        }
+    }
+}
+
 /// One pull request. The client's continuous stream is not used: it counts a message that arrives
 /// before it has noted its own request as one that is still to come, and with small batches it then
 /// asks for no more until it misses a heartbeat. Here a request that is over is followed by the next.
@@ -281,18 +297,23 @@ impl Delivery {
     /// Works while telling the server every `every` that somebody does, so that the fact is not
     /// handed to another worker meanwhile.
     pub async fn kept_alive<T>(&self, every: Duration, work: impl Future<Output = T>) -> T {
-        let mut work = std::pin::pin!(work);
-        let mut ticks = tokio::time::interval(every.max(Duration::from_millis(50)));
-        ticks.tick().await;
-        loop {
-            tokio::select! {
-                result = &mut work => return result,
-                _ = ticks.tick() => {
-                    if let Err(error) = self.progress().await {
-                        debug!(%error, "could not report progress");
-                    }
+        // Both are polled: a server that takes no reports must not hold up the work.
+        let reporting = async {
+            let mut ticks = tokio::time::interval(every.max(Duration::from_millis(50)));
+            ticks.tick().await;
+            loop {
+                ticks.tick().await;
+                match tokio::time::timeout(DEADLINE, self.progress()).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => debug!(%error, "could not report progress"),
+                    Err(_) => debug!("could not report progress in time"),
                 }
             }
+        };
+        tokio::select! {
+            biased;
+            result = work => result,
+            never = reporting => never,
         }
     }
 

@@ -24,11 +24,7 @@ const WORTH_A_BATCH: usize = 50;
 
 /// Whether so many messages are stored sooner together than one after the other.
 pub(crate) fn worth_a_batch(messages: usize) -> bool {
-    messages
-        >= std::env::var("WB")
-            .ok()
-            .and_then(|v| v.parse().ok())
-            .unwrap_or(WORTH_A_BATCH)
+    messages >= WORTH_A_BATCH
 }
 
 /// A message with its headers.

@@ -2,6 +2,7 @@ use async_nats::jetstream::stream;
 use ringdown_domain::Team;
 use ringdown_proto::v1::{Envelope, envelope::Fact};
 
+use crate::connection::DEADLINE;
 use crate::outgoing::{Outgoing, Unless};
 use crate::{Bus, Error, Stream, subject};
 
@@ -84,7 +85,11 @@ impl Bus {
             .get_stream_no_info(stream.name())
             .await
             .map_err(|error| failed(error.to_string()))?;
-        match stream.get_last_raw_message_by_subject(subject).await {
+        let asked = stream.get_last_raw_message_by_subject(subject);
+        let Ok(answer) = tokio::time::timeout(DEADLINE, asked).await else {
+            return Err(failed("the server did not answer in time".to_owned()));
+        };
+        match answer {
             Ok(message) => Ok(Some(ringdown_proto::decode(&message.payload)?)),
             Err(error) if error.kind() == stream::LastRawMessageErrorKind::NoMessageFound => {
                 Ok(None)

@@ -178,6 +178,7 @@ impl Hosted {
         request: Request,
         begun: Timestamp,
         doubt: Option<String>,
+        stop: &CancellationToken,
     ) -> Outcome {
         let (mut first, mut doubt) = (doubt.clone(), doubt);
         let repeatable = self.provider.habits().repeatable_for;
@@ -185,13 +186,18 @@ impl Hosted {
         let mut pause = REPEAT;
         loop {
             if let Some(reason) = &doubt {
+                let ambiguous = Outcome::Ambiguous {
+                    reason: reason.clone(),
+                };
                 if repeatable.is_none_or(|until| system_time().plus(pause) >= until) {
-                    return Outcome::Ambiguous {
-                        reason: reason.clone(),
-                    };
+                    return ambiguous;
                 }
                 info!(run = %asked.run, reason, "asking again with the same key");
-                tokio::time::sleep(pause).await;
+                stop.run_until_cancelled(tokio::time::sleep(pause)).await;
+                // The pause may have been longer than it was to be, if this process was held up.
+                if stop.is_cancelled() || repeatable.is_none_or(|until| system_time() >= until) {
+                    return ambiguous;
+                }
                 pause *= 2;
             }
             let outcome = match self.client.send(request.clone()).await {
@@ -226,7 +232,7 @@ impl Hosted {
         doubt: Option<String>,
         stop: &CancellationToken,
     ) -> Outcome {
-        match self.place(asked, request, begun, doubt).await {
+        match self.place(asked, request, begun, doubt, stop).await {
             Outcome::Ambiguous { reason } if self.provider.habits().looks_up => {
                 self.look_for(asked, begun, reason, stop).await
             }
@@ -370,11 +376,13 @@ impl Carrier for Hosted {
         &self,
         order: &Order,
         begun: Timestamp,
+        wanted: bool,
         stop: &CancellationToken,
     ) -> Result<String, String> {
         let asked = self.asked(order);
         let doubt = "there is no answer".to_owned();
         let outcome = match self.provider.request(&asked) {
+            Ok(_) if !wanted => self.look_for(&asked, begun, doubt, stop).await,
             Ok(mut request) => {
                 request.timeout = order.time_left.clamp(QUICKEST, ANSWER);
                 self.settled(&asked, request, begun, Some(doubt), stop)

@@ -83,7 +83,8 @@ pub trait Carrier: Send + Sync + 'static {
     async fn dial(&self, order: &Order, stop: &CancellationToken) -> Dialed;
 
     /// Finds out what became of an order that a dialer who is gone began to place at `begun`, without ever making a
-    /// second call of it: the provider's name for the call.
+    /// second call of it: the provider's name for the call. If it is not `wanted` any more, nothing is done that could
+    /// place it.
     ///
     /// # Errors
     /// Why it cannot be known whether there is a call.
@@ -91,9 +92,10 @@ pub trait Carrier: Send + Sync + 'static {
         &self,
         order: &Order,
         begun: Timestamp,
+        wanted: bool,
         stop: &CancellationToken,
     ) -> Result<String, String> {
-        let _ = (order, begun, stop);
+        let _ = (order, begun, wanted, stop);
         Err(format!("{} cannot be asked for it", self.describe()))
     }
 

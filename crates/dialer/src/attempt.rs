@@ -39,6 +39,8 @@ pub(crate) struct Context {
     pub(crate) metrics: Metrics,
     /// Least time before the window closes that a dial is worth.
     pub(crate) min_ring: Duration,
+    /// A dialer that is silent for this long is taken for gone.
+    pub(crate) silence: Duration,
 }
 
 /// What is left to do for a transition.
@@ -103,23 +105,38 @@ async fn try_it(
     again: bool,
     stop: &CancellationToken,
 ) -> Result<Finished, Error> {
-    if again && let Some(finished) = heir::already(context, job, way).await? {
-        return Ok(finished);
+    if again {
+        if let Some(finished) = heir::already(context, job, way).await? {
+            return Ok(finished);
+        }
+        let intended = subject::dial(&job.team, job.run, Stage::Intended);
+        if let Some(theirs) = context.bus.last(&intended).await?
+            && job.is_of(&theirs)
+        {
+            return heir::answer_for(context, job, way, &theirs, stop).await;
+        }
     }
     let dialed = match way {
         Ok(carrier) => Box::pin(dial(context, job, Arc::clone(carrier), stop)).await,
-        Err(reason) => Dialing::NotBegun(reason.clone()),
+        Err(reason) => Dialing::NotBegun(reason.clone(), None),
     };
     let theirs = match dialed {
         Dialing::Over(step, rest) => return Ok(conclude(context, job, step, rest).await),
+        Dialing::TakenOver => return Ok(Finished::TakenOver),
         Dialing::Theirs(theirs) => theirs,
-        Dialing::NotBegun(reason) => match fence(context, job).await? {
-            Claim::Won => {
+        Dialing::NotBegun(reason, written) => {
+            let theirs = match fence(context, job).await? {
+                Claim::Won => None,
+                // Its own, of which it did not hear that it was stored.
+                Claim::Lost(theirs) if written.as_ref() == Some(&theirs.event_id) => None,
+                Claim::Lost(theirs) => Some(theirs),
+            };
+            let Some(theirs) = theirs else {
                 let refused = Step::NotPlaced(NotPlaced { reason });
                 return Ok(conclude(context, job, refused, Rest::Nothing).await);
-            }
-            Claim::Lost(theirs) => theirs,
-        },
+            };
+            theirs
+        }
     };
     if !job.is_of(&theirs) {
         // The run was announced more than once. The other transition brings whoever answers for it.

@@ -32,6 +32,8 @@ struct Heard {
     /// Everything was heard since then, on this connection.
     since: Timestamp,
     connection: u64,
+    /// Nothing is heard any more.
+    deaf: bool,
 }
 
 impl Cancelled {
@@ -42,6 +44,7 @@ impl Cancelled {
             order: VecDeque::new(),
             since: now(),
             connection: bus.connections(),
+            deaf: false,
         };
         Self {
             bus: bus.clone(),
@@ -67,6 +70,11 @@ impl Cancelled {
         }
     }
 
+    /// Nobody hears any more.
+    pub(crate) fn deaf(&self) {
+        self.heard().deaf = true;
+    }
+
     /// Whether a run was cancelled before it was dialed. If that cannot be established, a needless call is the lesser
     /// harm than none.
     pub(crate) async fn holds(&self, job: &Job) -> bool {
@@ -89,6 +97,6 @@ impl Cancelled {
         if heard.runs.contains(&(job.team.clone(), job.run)) {
             return Some(true);
         }
-        (job.opens_at >= heard.since.plus(SKEW)).then_some(false)
+        (!heard.deaf && job.opens_at >= heard.since.plus(SKEW)).then_some(false)
     }
 }

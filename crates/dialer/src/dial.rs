@@ -16,6 +16,7 @@ use tracing::{debug, info};
 use crate::attempt::{Context, establish};
 use crate::facts::Job;
 use crate::follow::Follow;
+use crate::heir;
 use crate::lane::{Lane, Up};
 
 /// An attempt that has had no turn after this long says that it waits.
@@ -54,8 +55,10 @@ impl Rest {
 
 /// How far a dial came.
 pub(crate) enum Dialing {
-    /// It was given up before its intention was written, and why.
-    NotBegun(String),
+    /// It was given up before its intention was written, and why. The intention that may be written all the same.
+    NotBegun(String, Option<String>),
+    /// It took so long that another dialer may have taken the run over, and answers for it.
+    TakenOver,
     /// Somebody else's intention or claim was there already.
     Theirs(Box<Envelope>),
     /// It has an outcome, to be reported.
@@ -71,13 +74,11 @@ pub(crate) async fn dial(
 ) -> Dialing {
     let mut order = match order(job) {
         Ok(order) => order,
-        Err(reason) => return Dialing::NotBegun(reason),
+        Err(reason) => return Dialing::NotBegun(reason, None),
     };
     let limits = carrier.limits();
     let lane = limits.map(|limits| context.lanes.of(limits));
-    let least = limits.map_or(context.min_ring, |limits| {
-        context.min_ring.max(limits.least_ring)
-    });
+    let least = least(context, carrier.as_ref());
     let mut turn = std::pin::pin!(turn(context, job, lane.as_deref(), least, stop));
     let mut claim = std::pin::pin!(claim(context, job));
     let mut claimed = false;
@@ -93,7 +94,7 @@ pub(crate) async fn dial(
     };
     let up = match up {
         Ok(up) => up,
-        Err(reason) => return Dialing::NotBegun(reason),
+        Err(reason) => return Dialing::NotBegun(reason, None),
     };
     let intended = Step::Intended(Intended { fence: false });
     let intention = job.fact(&context.bus, intended);
@@ -101,26 +102,53 @@ pub(crate) async fn dial(
         Ok(Claim::Won) => {}
         Ok(Claim::Lost(theirs)) => return Dialing::Theirs(theirs),
         Err(error) => {
-            return Dialing::NotBegun(format!("the intention could not be stored: {error}"));
+            let reason = format!("the intention could not be stored: {error}");
+            return Dialing::NotBegun(reason, Some(intention.event_id));
         }
     }
+    // Whoever was paused or cut off for that long may have an heir, and is neither to dial again what that has placed nor
+    // to deny it.
+    let overtaken =
+        async || now().since(intention.at()) >= context.silence / 2 && heirs(context, job).await;
+    let refused = |reason: String| {
+        let refused = Step::NotPlaced(NotPlaced { reason });
+        Dialing::Over(refused, Rest::Nothing)
+    };
     // Storing the intention may have taken a while.
     if let Some(reason) = window_too_short(job, least) {
-        let refused = Step::NotPlaced(NotPlaced { reason });
-        return Dialing::Over(refused, Rest::Nothing);
+        return refused(reason);
+    }
+    // A connection that was lost meanwhile may have brought a cancellation.
+    if context.cancelled.holds(job).await {
+        return refused("the run was cancelled before it was dialed".to_owned());
+    }
+    if overtaken().await {
+        return Dialing::TakenOver;
     }
     context
         .metrics
         .lag
         .observe(now().since(job.opens_at).as_secs_f64());
     order.time_left = now().until(job.closes_at);
-    let (step, talk) = try_carrier(job, &carrier, lane.as_deref(), least, order, stop).await;
+    let attempt = try_carrier(context, job, &carrier, lane.as_deref(), least, order, stop);
+    let (step, talk) = attempt.await;
+    if matches!(step, Step::NotPlaced(_)) && overtaken().await {
+        return Dialing::TakenOver;
+    }
     let rest = match (&step, talk) {
         (_, Some(talk)) => Rest::Talk(talk),
         (Step::Placed(placed), None) => Rest::of(placed, &carrier, up),
         _ => Rest::Nothing,
     };
     Dialing::Over(step, rest)
+}
+
+/// Least time before the window closes that a dial is worth.
+pub(crate) fn least(context: &Context, carrier: &dyn Carrier) -> Duration {
+    let limits = carrier.limits();
+    limits.map_or(context.min_ring, |limits| {
+        context.min_ring.max(limits.least_ring)
+    })
 }
 
 /// What a carrier is asked for.
@@ -198,7 +226,13 @@ async fn turn(
         .unwrap_or_else(called_off)
 }
 
+/// Whether somebody has told the outcome of the run, or that cannot be seen.
+async fn heirs(context: &Context, job: &Job) -> bool {
+    !matches!(heir::told(&context.bus, job).await, Ok(None))
+}
+
 async fn try_carrier(
+    context: &Context,
     job: &Job,
     carrier: &Arc<dyn Carrier>,
     lane: Option<&Lane>,
@@ -252,6 +286,9 @@ async fn try_carrier(
             Some(Ok(())) => {}
             Some(Err(dropped)) => return refused(format!("{reason}; {dropped}")),
             None => return refused(format!("{reason}; called off before another try")),
+        }
+        if heirs(context, job).await {
+            return refused(format!("{reason}; another dialer has taken the run over"));
         }
         wait = (wait * 2).min(LONGEST_WAIT);
     }

@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use ringdown_bus::{Error, now, subject};
+use ringdown_bus::{Bus, Error, now, subject};
 use ringdown_carrier::Carrier;
 use ringdown_domain::dial::Stage;
 use ringdown_proto::v1::dial_fact::{NotPlaced, Placed, Settled, Step};
@@ -17,11 +17,26 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use crate::attempt::{Context, Finished, conclude};
-use crate::dial::{Rest, order};
+use crate::dial::{Rest, least, order, window_too_short};
 use crate::facts::Job;
 
 const NOT_DIALED: &str =
     "a dialer gave the run up and was gone before it said why; nothing was dialed";
+
+/// What somebody has told the run's dialing to have come to; `None` if nobody has. News of a call are no outcome.
+///
+/// # Errors
+/// [`Error`] if the bus does not say.
+pub(crate) async fn told(bus: &Bus, job: &Job) -> Result<Option<Envelope>, Error> {
+    let is_outcome = |stage: &Stage| stage.is_final() && *stage != Stage::Followed;
+    for stage in Stage::ALL.into_iter().filter(is_outcome) {
+        let told = bus.last(&subject::dial(&job.team, job.run, stage)).await?;
+        if told.is_some() {
+            return Ok(told);
+        }
+    }
+    Ok(None)
+}
 
 /// What is left to do for a run that somebody has told the outcome of; `None` if nobody has.
 ///
@@ -32,29 +47,25 @@ pub(crate) async fn already(
     job: &Job,
     way: &Result<Arc<dyn Carrier>, String>,
 ) -> Result<Option<Finished>, Error> {
-    for stage in Stage::ALL.into_iter().filter(|stage| stage.is_final()) {
-        let subject = subject::dial(&job.team, job.run, stage);
-        let Some(envelope) = context.bus.last(&subject).await? else {
-            continue;
-        };
-        let ours = job.is_of(&envelope);
-        let follow = match (envelope.fact, way) {
-            (
-                Some(Fact::Dial(DialFact {
-                    step: Some(Step::Placed(placed)),
-                    ..
-                })),
-                Ok(carrier),
-            ) if ours => Rest::found(context, &placed, carrier),
-            _ => Rest::Nothing,
-        };
-        return Ok(Some(match follow {
-            // Whoever placed it follows it no more.
-            Rest::Follow(follow) => Finished::Following(follow),
-            _ => Finished::Done,
-        }));
-    }
-    Ok(None)
+    let Some(told) = told(&context.bus, job).await? else {
+        return Ok(None);
+    };
+    let ours = job.is_of(&told);
+    let follow = match (told.fact, way) {
+        (
+            Some(Fact::Dial(DialFact {
+                step: Some(Step::Placed(placed)),
+                ..
+            })),
+            Ok(carrier),
+        ) if ours => Rest::found(context, &placed, carrier),
+        _ => Rest::Nothing,
+    };
+    Ok(Some(match follow {
+        // Whoever placed it follows it no more.
+        Rest::Follow(follow) => Finished::Following(follow),
+        _ => Finished::Done,
+    }))
 }
 
 /// Tells the outcome of a run whose dialer wrote `intention` and is gone. Safe to do twice, and by two at once.
@@ -68,6 +79,10 @@ pub(crate) async fn answer_for(
     intention: &Envelope,
     stop: &CancellationToken,
 ) -> Result<Finished, Error> {
+    // Who wrote it so shortly ago may well live, although the transition has come again: after a cut for example.
+    if now().since(intention.at()) < context.silence {
+        return Ok(Finished::Again);
+    }
     warn!(run = %job.run, attempt = %job.attempt_id, "the dialer of a run is gone");
     let found = if is_fence(intention) {
         let reason = NOT_DIALED.to_owned();
@@ -81,6 +96,10 @@ pub(crate) async fn answer_for(
     // The other may have told it meanwhile.
     if let Some(finished) = already(context, job, way).await? {
         return Ok(finished);
+    }
+    if found.is_err() && stop.is_cancelled() && !context.cancelled.holds(job).await {
+        // This dialer is ending. Another one can find out.
+        return Ok(Finished::Again);
     }
     let (step, rest) = found.unwrap_or_else(|why| {
         let settled = Settled {
@@ -106,7 +125,15 @@ async fn recover(
     stop: &CancellationToken,
 ) -> Result<(Step, Rest), String> {
     let begun = intention.at();
-    let provider_id = carrier.recover(&order(job)?, begun, stop).await?;
+    let provider_id = match named(context, job).await {
+        Some(provider_id) => provider_id,
+        None => {
+            let wanted = !stop.is_cancelled()
+                && !context.cancelled.holds(job).await
+                && window_too_short(job, least(context, carrier.as_ref())).is_none();
+            carrier.recover(&order(job)?, begun, wanted, stop).await?
+        }
+    };
     let took_ms = i64::try_from(now().since(begun).as_millis()).unwrap_or(i64::MAX);
     let placed = Placed {
         provider_id,
@@ -114,6 +141,22 @@ async fn recover(
     };
     let rest = Rest::found(context, &placed, carrier);
     Ok((Step::Placed(placed), rest))
+}
+
+/// The call, if its provider has told of it.
+async fn named(context: &Context, job: &Job) -> Option<String> {
+    let followed = subject::dial(&job.team, job.run, Stage::Followed);
+    let told = context.bus.last(&followed).await.ok()??;
+    if !job.is_of(&told) {
+        return None;
+    }
+    match told.fact {
+        Some(Fact::Dial(DialFact {
+            step: Some(Step::Followed(followed)),
+            ..
+        })) if !followed.provider_id.is_empty() => Some(followed.provider_id),
+        _ => None,
+    }
 }
 
 fn is_fence(intention: &Envelope) -> bool {

@@ -118,6 +118,7 @@ impl Dialer {
                 cancelled: Cancelled::new(bus),
                 metrics: Metrics::register(registry)?,
                 min_ring: options.min_ring,
+                silence: options.ack_wait,
             },
             permits: Arc::new(Semaphore::new(concurrency)),
             live: Live::default(),
@@ -198,7 +199,7 @@ impl Service {
             working.spawn(work.instrument(span));
         }
         // What the server hands to this end from now on would wait for `ack_wait`.
-        drop(workers);
+        workers.leave().await;
         while let Some(ended) = working.join_next().await {
             log_panic(ended);
         }
@@ -307,6 +308,9 @@ impl Service {
                 }
             }
         }
+        // The bus is asked from now on.
+        warn!(%status, "runs that enter a state are not heard any more");
+        self.context.cancelled.deaf();
     }
 }
 

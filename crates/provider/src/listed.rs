@@ -45,16 +45,25 @@ pub(crate) fn list(answer: &Response, path: &str, secret: &Secret) -> Result<Vec
     }
 }
 
+/// A call that was created more seconds after it was asked for is another order's: by then the request had its answer, or
+/// will have none.
+const LATEST: i64 = 90;
+
 /// The order's call: the one that carries its attempt, else the only one that can be it. Lists tell whole seconds,
 /// so the one it was asked in counts.
 pub(crate) fn pick(listed: Vec<Listed>, asked_at: Timestamp) -> Found {
     let second = asked_at.as_micros().div_euclid(1_000_000);
+    let times = second..second + LATEST;
     let mut ours = BTreeMap::new();
     for call in listed {
         let sure = match (call.ours, call.created) {
             (Some(false), _) => continue,
             (Some(true), _) => true,
-            (None, Some(created)) if created.as_micros().div_euclid(1_000_000) < second => continue,
+            (None, Some(created))
+                if !times.contains(&created.as_micros().div_euclid(1_000_000)) =>
+            {
+                continue;
+            }
             (None, Some(_)) => false,
             (None, None) => return Found::Unreadable("a call in it has no time".to_owned()),
         };

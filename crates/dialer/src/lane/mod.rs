@@ -120,7 +120,9 @@ impl Lane {
             return Ok(());
         };
         let at = loop {
-            match turns.next(latest).await {
+            // Others may be waiting for an answer of the bus before this one asks.
+            let asked = tokio::time::timeout(now().until(latest), turns.next(latest)).await;
+            match asked.unwrap_or(Ok(None)) {
                 Ok(Some(at)) => break at,
                 Ok(None) => {
                     return Err(format!(

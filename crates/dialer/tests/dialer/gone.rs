@@ -6,7 +6,7 @@ use std::time::Duration;
 use ringdown_bus::now;
 use ringdown_dialer::Options;
 use ringdown_domain::dial::Stage;
-use ringdown_proto::v1::dial_fact::{Claimed, Intended, Placed, Settled, Step};
+use ringdown_proto::v1::dial_fact::{Claimed, Followed, Intended, Placed, Settled, Step};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -91,6 +91,31 @@ async fn a_dialer_that_died_after_its_intention_leaves_an_unknown_outcome() {
     assert_eq!(settled.outcome, "unknown");
     assert!(settled.reason.contains("not dialed again"), "{settled:?}");
     dialer.drain(PATIENCE).await;
+    assert!(world.dialed().is_empty());
+}
+
+/// A provider's callback came before the dialer that was killed could say that the call was placed.
+#[tokio::test(flavor = "multi_thread")]
+async fn news_of_a_call_tell_that_it_was_placed() {
+    let world = World::new().await;
+    let mut facts = world.facts().await;
+    world.pending(1).await;
+    let taken = world.take().await.envelope.clone();
+    let intended = Step::Intended(Intended { fence: false });
+    world.foreign(&taken, intended).await;
+    let news = Step::Followed(Followed {
+        provider_id: "call-7".to_owned(),
+        state: "ringing".to_owned(),
+        ..Followed::default()
+    });
+    world.foreign(&taken, news).await;
+    let routes = routes([(ROUTE, world.script("call.sh", NOTE))]).await;
+    let heir = world.dialer("heir", routes).await;
+    match facts.stage(1, Stage::Placed).await {
+        Step::Placed(placed) => assert_eq!(placed.provider_id, "call-7"),
+        other => panic!("{other:?}"),
+    }
+    heir.drain(PATIENCE).await;
     assert!(world.dialed().is_empty());
 }
 

@@ -104,3 +104,25 @@ async fn what_never_reached_the_provider_is_placed_where_that_is_safe() {
     }
     heir.drain(PATIENCE).await;
 }
+
+/// The same, of a run that was cancelled meanwhile: no key makes it right to place that call.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_cancelled_meanwhile_is_not_placed_by_an_heir() {
+    let world = World::new().await;
+    let platform = Platform::start(&world.bus).await;
+    let mut facts = world.facts().await;
+    let fake = FakeCarrier::start(FakeKind::Retell);
+    platform.account(1, &fake, |_| ());
+    pending(&world, 1, 60).await;
+    let taken = world.take().await.envelope.clone();
+    world
+        .foreign(&taken, Step::Intended(Intended { fence: false }))
+        .await;
+    world.cancelled(1).await;
+    let heir = platform.dialer(&world, "heir").await;
+    fake.until(|fake| fake.requests() > 0).await;
+    heir.drain(Duration::ZERO).await;
+    let outcome = facts.outcome(1).await;
+    assert!(matches!(outcome, Step::Settled(_)), "{outcome:?}");
+    assert_eq!(fake.creates(), 0, "it was asked for again");
+}
