@@ -53,13 +53,8 @@ fn account(fake: &FakeCarrier, keys: &Keyring) -> AccountReply {
         credential: name.to_owned(),
         settings: false,
     });
-    let provider = match fake.kind() {
-        FakeKind::Retell => "retell",
-        FakeKind::TriggerUrl => "trigger_url",
-        other => panic!("{other:?} is not dialed through here"),
-    };
     AccountReply {
-        provider: provider.to_owned(),
+        provider: fake.kind().provider().to_owned(),
         settings_json: settings.to_string(),
         organisation_id: ORG,
         secrets: secrets.collect(),

@@ -19,7 +19,7 @@ use tokio::task::JoinHandle;
 
 use crate::callers::locked;
 use crate::http;
-use crate::report::{Report, quantile, show};
+use crate::report::{Report, beside_the_seed};
 use crate::service::{Seen, Service};
 use crate::world::CALLER;
 
@@ -288,14 +288,7 @@ async fn latency(
     report.add(
         "-",
         format!("`pending` published to the request on the wire, {per_second} dials/s"),
-        format!(
-            "p50 {}, p99 {} ({} dials); the seed's polling loop beside it: p50 {}, p99 {}",
-            show(quantile(&took, 0.5)),
-            show(quantile(&took, 0.99)),
-            took.len(),
-            show(quantile(&scripted, 0.5)),
-            show(quantile(&scripted, 0.99)),
-        ),
+        beside_the_seed(&took, "dials", &scripted),
         wanted,
     );
     Ok(())

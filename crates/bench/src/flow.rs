@@ -10,7 +10,7 @@ use ringdown_store::{RunPatch, Transitions as _};
 use tokio_util::sync::CancellationToken;
 
 use crate::callers::{Callers, locked};
-use crate::report::{Report, median, quantile, show};
+use crate::report::{Report, beside_the_seed, median, quantile, show};
 use crate::world::{Kind, World};
 
 /// Runs of one request.
@@ -162,14 +162,7 @@ async fn refill(
     report.add(
         kind,
         format!("slot freed to `pending` on the bus, 200 transitions/s, {queued} runs queued"),
-        format!(
-            "p50 {}, p99 {} ({} slots); the seed's polling loop beside it: p50 {}, p99 {}",
-            show(quantile(&took, 0.5)),
-            show(quantile(&took, 0.99)),
-            took.len(),
-            show(quantile(&polled, 0.5)),
-            show(quantile(&polled, 0.99)),
-        ),
+        beside_the_seed(&took, "slots", &polled),
         "p99 under 20 ms",
     );
     Ok(())

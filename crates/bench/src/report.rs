@@ -77,3 +77,15 @@ pub(crate) fn median(mut samples: Vec<Duration>) -> Duration {
     samples.sort_unstable();
     quantile(&samples, 0.5)
 }
+
+/// Sorted times of so many of something, with those of the seed's polling loop beside them.
+pub(crate) fn beside_the_seed(took: &[Duration], what: &str, polled: &[Duration]) -> String {
+    format!(
+        "p50 {}, p99 {} ({} {what}); the seed's polling loop beside it: p50 {}, p99 {}",
+        show(quantile(took, 0.5)),
+        show(quantile(took, 0.99)),
+        took.len(),
+        show(quantile(polled, 0.5)),
+        show(quantile(polled, 0.99)),
+    )
+}

@@ -1,5 +1,5 @@
-//! Messages of many tasks that go to the server together. It is as fast to be sure of many as of one, so what comes while
-//! others are on their way waits for them and is the next batch.
+//! Messages of many tasks that go to the server one after the other, or together if there are many: what comes while
+//! others are on their way waits for them.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -113,7 +113,7 @@ impl Bus {
 
     /// Sends messages as a batch. Returns those that have to be sent one by one: all of them, or none.
     async fn together(&self, waiting: Vec<Waiting>) -> Vec<Waiting> {
-        let messages: Vec<Outgoing> = waiting.iter().map(|(message, _)| message.clone()).collect();
+        let messages: Vec<&Outgoing> = waiting.iter().map(|(message, _)| message).collect();
         let last = match self.atomically(&messages).await {
             Ok(Some(last)) => Some(last),
             Ok(None) => return waiting,

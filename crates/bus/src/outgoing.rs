@@ -32,7 +32,7 @@ pub(crate) fn worth_a_batch(messages: usize) -> bool {
 pub(crate) struct Outgoing {
     pub(crate) stream: Stream,
     pub(crate) is_claim: bool,
-    subject: String,
+    pub(crate) subject: String,
     headers: HeaderMap,
     payload: Bytes,
 }
@@ -88,15 +88,14 @@ pub(crate) type Sent = Result<Result<Published, String>, Error>;
 impl Bus {
     /// Sends one message and waits for the server's word on it.
     pub(crate) async fn send(&self, message: Outgoing) -> Sent {
-        let failed = |reason: String| message.failed(reason);
-        match self.committed(message.clone()).await? {
+        match self.committed(&message).await? {
             Response::Ok(ack) => Ok(Ok(Published {
                 sequence: ack.sequence,
                 duplicate: ack.duplicate,
             })),
             Response::Err { error } => match error.error_code() {
                 ErrorCode::STREAM_WRONG_LAST_SEQUENCE => Ok(Err(error.to_string())),
-                _ => Err(failed(error.to_string())),
+                _ => Err(message.failed(error.to_string())),
             },
         }
     }
@@ -106,13 +105,13 @@ impl Bus {
     ///
     /// # Errors
     /// [`Error::Publish`] if nothing is known of any of them.
-    pub(crate) async fn atomically(&self, messages: &[Outgoing]) -> Result<Option<u64>, Error> {
+    pub(crate) async fn atomically(&self, messages: &[&Outgoing]) -> Result<Option<u64>, Error> {
         let Some((last, others)) = messages.split_last() else {
             return Ok(None);
         };
         let id = crate::new_event_id();
         let numbered = |number: usize, message: &Outgoing| {
-            let mut message = message.clone();
+            let mut message = Outgoing::clone(message);
             message.headers.insert(NATS_BATCH_ID, id.as_str());
             let number = number.to_string();
             message.headers.insert(NATS_BATCH_SEQUENCE, number);
@@ -130,7 +129,7 @@ impl Bus {
         }
         let mut commit = numbered(messages.len(), last);
         commit.headers.insert(NATS_BATCH_COMMIT, "1");
-        match self.committed(commit).await? {
+        match self.committed(&commit).await? {
             Response::Ok(ack) => Ok(Some(ack.sequence)),
             Response::Err { error } => {
                 debug!(%error, messages = messages.len(), "publishing one by one");
@@ -139,7 +138,7 @@ impl Bus {
         }
     }
 
-    async fn committed(&self, message: Outgoing) -> Result<Response<PublishAck>, Error> {
+    async fn committed(&self, message: &Outgoing) -> Result<Response<PublishAck>, Error> {
         let asked = (self.client).request_with_headers(
             message.subject.clone(),
             message.headers.clone(),

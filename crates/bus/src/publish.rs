@@ -37,14 +37,15 @@ impl Bus {
     /// # Errors
     /// [`Error::Publish`] if it was not acknowledged in time; publishing it again is safe.
     pub async fn publish(&self, envelope: &Envelope, message_id: &str) -> Result<Published, Error> {
-        let message = Outgoing::new(envelope, Unless::Known(message_id))?;
-        match self.send_gathered(message).await? {
-            Ok(published) => Ok(published),
-            Err(reason) => Err(Error::Publish {
-                subject: subject::of(envelope).unwrap_or_default(),
-                reason,
-            }),
-        }
+        self.stored(Outgoing::new(envelope, Unless::Known(message_id))?)
+            .await
+    }
+
+    /// Sends a fact and waits until it is stored.
+    pub(crate) async fn stored(&self, message: Outgoing) -> Result<Published, Error> {
+        let subject = message.subject.clone();
+        let sent = self.send_gathered(message).await?;
+        sent.map_err(|reason| Error::Publish { subject, reason })
     }
 
     /// Publishes a fact if its subject never had one. Exactly one caller wins; asking again for the

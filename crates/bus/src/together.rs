@@ -25,11 +25,12 @@ impl Bus {
                 .iter()
                 .map(|fact| Outgoing::new(&fact.envelope, Unless::Known(&fact.id)))
                 .collect::<Result<Vec<_>, _>>()?;
-            if worth_a_batch(messages.len()) && self.atomically(&messages).await?.is_some() {
+            let all: Vec<&Outgoing> = messages.iter().collect();
+            if worth_a_batch(all.len()) && self.atomically(&all).await?.is_some() {
                 continue;
             }
-            for fact in facts {
-                self.publish(&fact.envelope, &fact.id).await?;
+            for message in messages {
+                self.stored(message).await?;
             }
         }
         Ok(())

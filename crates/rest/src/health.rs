@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{Request, State as Extract};
+use axum::extract::State as Extract;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -9,10 +9,9 @@ use axum::{Json, Router};
 use schemars::JsonSchema;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
-use tower::ServiceExt as _;
 
 use super::operations::Table;
-use super::{Api, State, guarded, paths};
+use super::{Api, State, served};
 
 /// Media type of the Prometheus text format.
 const EXPOSITION: &str = "text/plain; version=0.0.4";
@@ -66,7 +65,7 @@ pub fn probes(
             get(async move || readiness(&health, is_connected(), true)),
         )
         .route("/metrics", get(async move || exposition(&rendered)));
-    guarded(router, PROBE_DEADLINE).map_request(paths::normalise as fn(Request) -> Request)
+    served(router, PROBE_DEADLINE)
 }
 
 pub(crate) fn operations(table: &mut Table) {

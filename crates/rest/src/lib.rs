@@ -148,7 +148,12 @@ pub fn api(state: State) -> Api {
         .fallback(error::unknown_path)
         .method_not_allowed_fallback(error::method_not_allowed)
         .with_state(state);
-    guarded(router, REQUEST_DEADLINE).map_request(paths::normalise as fn(Request) -> Request)
+    served(router, REQUEST_DEADLINE)
+}
+
+/// Operations as a service.
+fn served(router: Router, deadline: Duration) -> Api {
+    guarded(router, deadline).map_request(paths::normalise as fn(Request) -> Request)
 }
 
 /// Whatever happens to a request, it is answered in time and in the API's own shape.

@@ -17,7 +17,6 @@ use crate::exit::Failure;
 pub(crate) struct Probes {
     pub(crate) address: SocketAddr,
     health: Arc<Health>,
-    stop: CancellationToken,
     task: JoinHandle<()>,
 }
 
@@ -36,12 +35,12 @@ impl Probes {
         let health = Arc::new(Health::new(move || ringdown_telemetry::render(&registry)));
         let bus = bus.clone();
         let pages = ringdown_rest::probes(Arc::clone(&health), move || bus.is_connected());
-        let stop = CancellationToken::new();
-        let task = tokio::spawn(ringdown_rest::serve(listener, pages, stop.clone()));
+        // Nobody waits for a probe at the end.
+        let never = CancellationToken::new();
+        let task = tokio::spawn(ringdown_rest::serve(listener, pages, never));
         Ok(Self {
             address,
             health,
-            stop,
             task,
         })
     }
@@ -52,8 +51,6 @@ impl Probes {
     }
 
     pub(crate) async fn stop(self) {
-        self.stop.cancel();
-        // Its connections have deadlines of their own, and nobody waits for a probe at the end.
         self.task.abort();
         let _ = self.task.await;
     }

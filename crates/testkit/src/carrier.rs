@@ -94,6 +94,25 @@ impl FakeKind {
         Self::TriggerUrl,
     ];
 
+    /// What the product's settings call it.
+    pub fn provider(self) -> &'static str {
+        match self {
+            Self::Twilio => "twilio",
+            Self::SignalWire => "signalwire",
+            Self::Telnyx => "telnyx",
+            Self::Plivo => "plivo",
+            Self::Vonage => "vonage",
+            Self::Bandwidth => "bandwidth",
+            Self::Vapi => "vapi",
+            Self::Retell => "retell",
+            Self::ElevenLabs => "elevenlabs",
+            Self::Bland => "bland",
+            Self::LiveKit => "livekit",
+            Self::Synthflow => "synthflow",
+            Self::TriggerUrl => "trigger_url",
+        }
+    }
+
     fn adapter(self) -> &'static dyn Adapter {
         match self {
             Self::Twilio => &laml::TWILIO,

@@ -75,7 +75,7 @@ impl Platform {
             settings: false,
         });
         let mut reply = AccountReply {
-            provider: settings_name(fake.kind()).to_owned(),
+            provider: fake.kind().provider().to_owned(),
             settings_json: settings.to_string(),
             organisation_id: ORG,
             secrets: secrets.collect(),
@@ -107,24 +107,6 @@ async fn one_dialer() -> (World, Platform, Dialer, Facts) {
     let dialer = platform.dialer(&world, "only").await;
     let facts = world.facts().await;
     (world, platform, dialer, facts)
-}
-
-fn settings_name(kind: FakeKind) -> &'static str {
-    match kind {
-        FakeKind::Twilio => "twilio",
-        FakeKind::SignalWire => "signalwire",
-        FakeKind::Telnyx => "telnyx",
-        FakeKind::Plivo => "plivo",
-        FakeKind::Vonage => "vonage",
-        FakeKind::Bandwidth => "bandwidth",
-        FakeKind::Vapi => "vapi",
-        FakeKind::Retell => "retell",
-        FakeKind::ElevenLabs => "elevenlabs",
-        FakeKind::Bland => "bland",
-        FakeKind::LiveKit => "livekit",
-        FakeKind::Synthflow => "synthflow",
-        FakeKind::TriggerUrl => "trigger_url",
-    }
 }
 
 pub(crate) fn number(run: i64) -> String {

@@ -81,10 +81,7 @@ async fn a_dialer_that_died_after_its_intention_leaves_an_unknown_outcome() {
     let world = World::new().await;
     let mut facts = world.facts().await;
     world.pending(1).await;
-    let taken = world.take().await.envelope.clone();
-    world.foreign(&taken, claimed()).await;
-    let intended = Step::Intended(Intended { fence: false });
-    world.foreign(&taken, intended).await;
+    world.about_to_dial().await;
     let routes = routes([(ROUTE, world.script("call.sh", NOTE))]).await;
     let dialer = world.dialer("heir", routes).await;
     let settled = settled(facts.outcome(1).await);
@@ -100,9 +97,7 @@ async fn news_of_a_call_tell_that_it_was_placed() {
     let world = World::new().await;
     let mut facts = world.facts().await;
     world.pending(1).await;
-    let taken = world.take().await.envelope.clone();
-    let intended = Step::Intended(Intended { fence: false });
-    world.foreign(&taken, intended).await;
+    let taken = world.about_to_dial().await;
     let news = Step::Followed(Followed {
         provider_id: "call-7".to_owned(),
         state: "ringing".to_owned(),

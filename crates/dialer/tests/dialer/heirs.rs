@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ringdown_proto::v1::dial_fact::{Claimed, Intended, Step};
+use ringdown_proto::v1::dial_fact::Step;
 use ringdown_testkit::carrier::{FakeCarrier, FakeKind, Fault};
 
 use crate::accounts::{Platform, number, pending};
@@ -80,14 +80,7 @@ async fn what_never_reached_the_provider_is_placed_where_that_is_safe() {
         fakes.push(fake);
     }
     for _ in cases {
-        let taken = world.take().await.envelope.clone();
-        let worker = "gone".to_owned();
-        world
-            .foreign(&taken, Step::Claimed(Claimed { worker }))
-            .await;
-        world
-            .foreign(&taken, Step::Intended(Intended { fence: false }))
-            .await;
+        world.about_to_dial().await;
     }
     let heir = platform.dialer(&world, "heir").await;
     for (run, ((kind, placed), fake)) in (1..).zip(cases.iter().zip(&fakes)) {
@@ -114,10 +107,7 @@ async fn what_was_cancelled_meanwhile_is_not_placed_by_an_heir() {
     let fake = FakeCarrier::start(FakeKind::Retell);
     platform.account(1, &fake, |_| ());
     pending(&world, 1, 60).await;
-    let taken = world.take().await.envelope.clone();
-    world
-        .foreign(&taken, Step::Intended(Intended { fence: false }))
-        .await;
+    world.about_to_dial().await;
     world.cancelled(1).await;
     let heir = platform.dialer(&world, "heir").await;
     fake.until(|fake| fake.requests() > 0).await;

@@ -17,7 +17,7 @@ use ringdown_dialer::{Dialer, Options};
 use ringdown_domain::dial::{Outcome, Stage};
 use ringdown_domain::run::Status;
 use ringdown_domain::{RunId, Team};
-use ringdown_proto::v1::dial_fact::{Claimed, Step};
+use ringdown_proto::v1::dial_fact::{Claimed, Intended, Step};
 use ringdown_proto::v1::envelope::Fact;
 use ringdown_proto::v1::{DialFact, Envelope, RunStatus, RunTransition};
 use tokio::sync::{Semaphore, mpsc};
@@ -181,6 +181,17 @@ impl World {
         );
         let id = fact.event_id.clone();
         self.bus.publish(&fact, &id).await.unwrap();
+    }
+
+    /// Takes the next pending transition, and writes what a dialer does that dies right before it dials.
+    pub(crate) async fn about_to_dial(&self) -> Envelope {
+        let taken = self.take().await.envelope.clone();
+        let worker = "gone".to_owned();
+        self.foreign(&taken, Step::Claimed(Claimed { worker }))
+            .await;
+        self.foreign(&taken, Step::Intended(Intended { fence: false }))
+            .await;
+        taken
     }
 
     pub(crate) async fn facts(&self) -> Facts {
